@@ -1,0 +1,63 @@
+"""Putting the parts of a run together from its config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+
+from prefrl.control.config import RewardConfig, TrainConfig
+from prefrl.control.preference_learner import PreferenceLearner
+from prefrl.control.reward_networks import PixelRewardNetwork, VectorRewardNetwork
+from prefrl.control.segments import Layout, layout_of
+from prefrl.ensemble import RewardEnsemble
+from prefrl.errors import UsageError
+from prefrl.store import FeedbackStore
+from prefrl.teachers import make_teacher
+
+
+def make_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is the first GPU where there is one.
+
+    Raises:
+        UsageError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {name!r} cannot be used here: choose auto or cpu") from error
+    return device
+
+
+def make_layout(env: VectorEnv) -> Layout:
+    """How segments of this world are stored; worlds of ours say whether their channels are frames."""
+    stacked = bool(getattr(env, "stacked_frames", False))
+    return layout_of(env.single_observation_space, env.single_action_space, stacked_frames=stacked)
+
+
+def make_ensemble(layout: Layout, config: RewardConfig, device: torch.device) -> RewardEnsemble:
+    """The reward ensemble for a layout, on its device: MLPs for features, CNNs for frames."""
+    if layout.kind == "features":
+        network: torch.nn.Module = VectorRewardNetwork(layout.shape[0], members=config.members, hidden=config.hidden)
+    else:
+        height, width, channels = layout.shape
+        network = PixelRewardNetwork(
+            (height, width, channels), members=config.members, preset=config.pixel_preset, dropout=config.dropout
+        )
+    return RewardEnsemble(network, members=config.members, reward_std=config.std).to(device)
+
+
+def make_learner(
+    config: TrainConfig, env: VectorEnv, store: FeedbackStore, segments_folder: Path, *, run: str, device: torch.device
+) -> PreferenceLearner:
+    """The reward side of a run in this world."""
+    layout = make_layout(env)
+    segments_folder.mkdir(parents=True, exist_ok=True)
+    teacher = make_teacher(config.teacher, np.random.default_rng([config.seed, 4]))
+    ensemble = make_ensemble(layout, config.reward_model, device)
+    return PreferenceLearner(config, layout, ensemble, teacher, store, run=run, segments_folder=segments_folder)

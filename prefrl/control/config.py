@@ -1,0 +1,139 @@
+"""Everything a run of the control track can be told; plain frozen dataclasses, read without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from prefrl.errors import UsageError
+from prefrl.fit_config import FitConfig
+from prefrl.ppo_config import PPOConfig
+from prefrl.schedules import MUJOCO_HALF_LIFE
+
+Teacher = Literal["oracle", "mistake", "noisy", "skip", "myopic", "equal", "shuffled", "human"]
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """The reward ensemble: its networks and its scale."""
+
+    members: int = 3
+    """Reward networks in the ensemble (Christiano et al. 2017: 3)."""
+    hidden: int = 64
+    """Units per hidden layer."""
+    pixel_preset: Literal["paper", "small"] = "paper"
+    """Convolutions on frames: the paper's four layers, or two cheap ones for CPUs."""
+    dropout: float = 0.5
+    """Share of channels dropped on every convolution while fitting (Christiano et al. 2017, A.2)."""
+    std: float = 1.0
+    """Standard deviation of the learned reward over annotated segments (paper: 1 MuJoCo, 0.05 Atari)."""
+    fit: FitConfig = field(default_factory=FitConfig)
+
+    def __post_init__(self) -> None:
+        if self.members < 1:
+            raise UsageError(f"reward_model.members must be at least 1, not {self.members}")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"reward_model.dropout must lie in [0, 1), not {self.dropout}")
+
+
+@dataclass(frozen=True)
+class QueryConfig:
+    """Which segments are compared, and when."""
+
+    segment_length: int = 30
+    """Steps per segment (Christiano et al. 2017: 1.5 s on MuJoCo, 25 steps on Atari)."""
+    selector: Literal["disagreement", "random"] = "disagreement"
+    """How pairs are chosen among the candidates."""
+    candidates_per_query: int = 10
+    """Random pairs drawn per query to choose from (Christiano et al. 2017: 10)."""
+    pool_size: int = 2000
+    """Recent segments kept to draw candidates from."""
+    initial_fraction: float = 0.25
+    """Share of the labels asked for before training, of the untrained policy."""
+    initial_steps: int = 32_768
+    """Agent steps of the untrained policy that the first segments are cut from."""
+    half_life: float = MUJOCO_HALF_LIFE
+    """Progress at which the label rate has fallen to half."""
+    sessions: int = 40
+    """Times per run that labels are asked for and the ensemble is fitted, after the first."""
+    max_steps_per_label: int = 20_000
+    """A human run pauses once it has trained this many steps per usable label."""
+    open_queries: int = 20
+    """A human run keeps this many unanswered queries ready."""
+
+    def __post_init__(self) -> None:
+        for name in ("segment_length", "candidates_per_query", "pool_size", "sessions", "open_queries"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"query.{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.initial_fraction <= 1:
+            raise UsageError(f"query.initial_fraction must lie in (0, 1], not {self.initial_fraction}")
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """The policy's network."""
+
+    hidden: int = 64
+    """Units per hidden layer of an MLP (Christiano et al. 2017: 64)."""
+    pixel_preset: Literal["nature", "small"] = "nature"
+    """Convolutions on frames: Mnih et al. 2015, or the smaller net of Mnih et al. 2013."""
+    initial_log_std: float = 0.0
+    """Natural logarithm of a continuous policy's first standard deviation, in units of half the action range."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One run: a task, a reward, a teacher, an agent, and how long."""
+
+    task: str = "half-cheetah"
+    """A task of ours, an ALE game, or a Gymnasium id."""
+    reward: Literal["learned", "true", "constant"] = "learned"
+    """What the agent learns from: the ensemble, the world's reward (baseline), or always zero (control)."""
+    teacher: Teacher = "oracle"
+    """Who answers the queries: a scripted teacher of B-Pref, shuffled answers (control), or a person."""
+    agent: Literal["ppo", "sb3-ppo", "sb3-sac"] = "ppo"
+    """PrefRL's own PPO, or a Stable-Baselines3 agent on the same reward."""
+    steps: int = 1_000_000
+    """Agent steps, those before the first fit included."""
+    labels: int = 700
+    """Label budget: answers left, right and equal; skips spend it too."""
+    seed: int = 0
+    """A run with a scripted teacher is a pure function of its settings and this number."""
+    reward_form: Literal["paper", "native"] = "paper"
+    """The paper's reward and horizon, or the world's own with its terminations."""
+    num_envs: int = 64
+    """Environments stepped side by side."""
+    rollout_steps: int = 64
+    """Steps per environment between two updates."""
+    num_threads: int = 0
+    """Simulator threads; 0 means one per core."""
+    device: str = "auto"
+    """Where the networks live: auto, cpu, cuda, cuda:1, ..."""
+    evaluation_episodes: int = 20
+    """Episodes of the untrained and of the final policy that are reported."""
+    checkpoint_every_steps: int = 100_000
+    """Agent steps between checkpoints."""
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    reward_model: RewardConfig = field(default_factory=RewardConfig)
+    query: QueryConfig = field(default_factory=QueryConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "num_envs", "rollout_steps", "evaluation_episodes", "checkpoint_every_steps"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.reward == "learned":
+            self._check_queries()
+
+    def _check_queries(self) -> None:
+        if self.labels < 4:
+            raise UsageError(f"labels must be at least 4 to learn a reward, not {self.labels}")
+        if self.query.segment_length > self.rollout_steps and self.agent == "ppo":
+            raise UsageError(
+                f"query.segment_length {self.query.segment_length} does not fit into rollout_steps "
+                f"{self.rollout_steps}: lengthen the rollout or shorten the segments"
+            )
+        if self.query.initial_steps >= self.steps:
+            raise UsageError(
+                f"query.initial_steps {self.query.initial_steps} leaves nothing of steps {self.steps}: lower it"
+            )

@@ -1,0 +1,261 @@
+"""Learning a reward from comparisons of segments: pool, queries, store, teacher, fit.
+
+It is told of rollouts and of progress, and gives back a learned reward. It knows no policy, so PrefRL's
+own PPO, a Stable-Baselines3 agent and a user's script all drive this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from prefrl.control.config import TrainConfig
+from prefrl.control.rollouts import Rollout
+from prefrl.control.segments import (
+    CandidateItems,
+    Layout,
+    SegmentBank,
+    Segments,
+    cut_segments,
+    leading_shape,
+    load_segments,
+    network_inputs,
+    save_segment,
+)
+from prefrl.ensemble import RewardEnsemble
+from prefrl.feedback import Answer, Kind, Query, Source, make_id
+from prefrl.fitting import FeedbackSet, FitReport, RewardFitter
+from prefrl.likelihoods import agreement, pair_log_likelihood_loss
+from prefrl.queries import DisagreementQueries, QuerySelector, RandomQueries, draw_candidate_pairs
+from prefrl.schedules import labels_due
+from prefrl.statistics import spearman
+from prefrl.store import FeedbackStore
+from prefrl.teachers import Teacher
+
+PREDICTION_CHUNK = 1024
+
+
+@dataclass
+class Asked:
+    """A query that is out: the bank rows of its two segments."""
+
+    query_id: str
+    left: int
+    right: int
+
+
+class PreferenceLearner:
+    """The reward side of a run.
+
+    Args:
+        config: the run's settings.
+        layout: how segments are stored for the reward network.
+        ensemble: on its device.
+        teacher: answers at once, or through the store.
+        store: where every query and answer goes before it is learned from.
+        run: the run's name in the store.
+        segments_folder: where segments that are asked about are written.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        layout: Layout,
+        ensemble: RewardEnsemble,
+        teacher: Teacher,
+        store: FeedbackStore,
+        *,
+        run: str,
+        segments_folder: Path,
+    ) -> None:
+        self.config, self.layout, self.ensemble = config, layout, ensemble
+        self.teacher, self.store, self.run, self.folder = teacher, store, run, segments_folder
+        self.device = ensemble.shift.device
+        self.fitter = RewardFitter(ensemble, config.reward_model.fit, seed=config.seed)
+        self.bank = SegmentBank(layout, self.device)
+        self.pool: list[Segments] = []
+        self.asked: list[Asked] = []
+        self.labels = 0
+        self.skips = 0
+        self.last_fit: FitReport | None = None
+        self._rng = np.random.default_rng([config.seed, 1])
+        self._generator = torch.Generator().manual_seed(config.seed)
+        self._selector: QuerySelector = (
+            RandomQueries() if config.query.selector == "random" else DisagreementQueries()
+        )
+
+    def observe(self, rollout: Rollout, env: object, step: int, *, share: float) -> None:
+        """Cuts candidate segments from a rollout; ``share`` of the pool's size at most."""
+        count = max(2, round(self.config.query.pool_size * share))
+        length = self.config.query.segment_length
+        segments = cut_segments(rollout, self.layout, env, length=length, count=count, step=step, rng=self._rng)
+        if len(segments):
+            self.pool.append(segments)
+        while len(self.pool) > 1 and sum(map(len, self.pool[1:])) >= self.config.query.pool_size:
+            self.pool.pop(0)
+
+    def due(self, progress: float) -> int:
+        """Queries that the label schedule asks for by now, beyond those already asked."""
+        query = self.config.query
+        due = labels_due(
+            progress, self.config.labels, initial_fraction=query.initial_fraction, half_life=query.half_life
+        )
+        return max(0, due - len(self.asked))
+
+    def ask(self, count: int, step: int) -> None:
+        """Puts ``count`` queries about pooled segments to the teacher; a scripted one answers at once."""
+        if count < 1 or not self.pool:
+            return
+        pool = Segments.join(self.pool)
+        pairs = draw_candidate_pairs(len(pool), count * self.config.query.candidates_per_query, self._rng)
+        returns = None
+        if self._selector.needs_returns and self.ensemble.version > 0:
+            items = CandidateItems(self.layout, pool, self.device)
+            members = self.ensemble.predict_returns(items, torch.arange(len(pool))).double().cpu().numpy()
+            returns = members[:, pairs]
+        selector = self._selector if returns is not None else RandomQueries()
+        chosen = pairs[selector.select(returns, pairs, count, self._rng)]
+        queries = self._post(pool, chosen, step)
+        if self.teacher.answers_at_once:
+            deviation = float(pool.true_reward.sum(1).std())
+            left, right = pool.true_reward[chosen[:, 0]], pool.true_reward[chosen[:, 1]]
+            self._store_answers(queries, self.teacher.answer(left, right, candidate_std=deviation))
+
+    def fit(self) -> FitReport | None:
+        """Fits the ensemble to every answer in the store to a query of this run; None without usable answers."""
+        feedback = self.feedback()
+        if not len(feedback):
+            return None
+        self.last_fit = self.fitter.fit(self.bank, [feedback], self._generator)
+        return self.last_fit
+
+    def feedback(self) -> FeedbackSet:
+        """The comparisons as they stand in the store now; counts labels and skips on the way."""
+        answers: dict[str, list[Answer]] = {}
+        for answer in self.store.current_answers(self.run):
+            answers.setdefault(answer.query_id, []).append(answer)
+        rows, preferences = [], []
+        self.labels = self.skips = 0
+        for asked in self.asked:
+            for answer in answers.get(asked.query_id, ()):
+                if answer.value is None:
+                    self.skips += 1
+                    continue
+                self.labels += 1
+                rows.append((asked.left, asked.right))
+                preferences.append(float(answer.value))  # type: ignore[arg-type]
+        error_rate = self.config.reward_model.fit.error_rate
+        return FeedbackSet(
+            torch.tensor(rows, dtype=torch.int64).reshape(-1, 2).to(self.device),
+            torch.tensor(preferences, dtype=torch.float32).to(self.device),
+            lambda returns, targets: pair_log_likelihood_loss(returns, targets, error_rate=error_rate),
+        )
+
+    def predict(self, observation: np.ndarray, world_action: np.ndarray) -> np.ndarray:
+        """The learned reward ``[...]`` of steps, by the ensemble's present version: float32."""
+        leading = leading_shape(self.layout, observation, world_action)
+        inputs = torch.from_numpy(network_inputs(self.layout, observation, world_action))
+        flat = inputs.reshape(-1, *inputs.shape[len(leading) :])
+        parts = [self.ensemble.predict(part.to(self.device)).cpu() for part in flat.split(self._chunk())]
+        return torch.cat(parts).numpy().reshape(leading)
+
+    def assess(self, rollout: Rollout, env: object, step: int, *, segments: int = 128) -> dict[str, float]:
+        """Rank correlation of learned and true return over fresh segments, and the members' disagreement."""
+        rng = np.random.default_rng([self.config.seed, 2, step])
+        length = self.config.query.segment_length
+        fresh = cut_segments(rollout, self.layout, env, length=length, count=segments, step=step, rng=rng)
+        if len(fresh) < 3:
+            return {}
+        items = CandidateItems(self.layout, fresh, self.device)
+        returns = self.ensemble.predict_returns(items, torch.arange(len(fresh))).double()
+        true = torch.from_numpy(fresh.true_reward.sum(1))
+        half = len(fresh) // 2
+        pairs = torch.stack([returns[:, :half], returns[:, half : 2 * half]], -1)
+        better = torch.sign(true[:half] - true[half : 2 * half]) / 2 + 0.5
+        probability = torch.sigmoid(pairs[..., 0] - pairs[..., 1])
+        return {
+            "reward_correlation": spearman(returns.mean(0).numpy(), true.numpy()),
+            "agreement": float(agreement(pairs.mean(0), better)),
+            "disagreement": float(probability.var(0, correction=0).mean()),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but what already lies in the store and in the segments folder."""
+        pool = Segments.join(self.pool) if self.pool else None
+        return {
+            "fitter": self.fitter.state_dict(),
+            "ids": list(self.bank.ids),
+            "asked": [[asked.query_id, asked.left, asked.right] for asked in self.asked],
+            "counts": [self.labels, self.skips],
+            "teacher": self.teacher.state_dict(),
+            "rng": self._rng.bit_generator.state,
+            "generator": self._generator.get_state(),
+            "pool": None if pool is None else vars(pool),
+            "pool_sizes": [len(part) for part in self.pool],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from ``state_dict``; reads the annotated segments back from their files."""
+        self.fitter.load_state_dict(state["fitter"])
+        self.bank = SegmentBank(self.layout, self.device)
+        if state["ids"]:
+            self.bank.add(list(state["ids"]), load_segments(self.folder, list(state["ids"])))
+        self.asked = [Asked(str(a), int(b), int(c)) for a, b, c in state["asked"]]
+        self.labels, self.skips = state["counts"]
+        self.teacher.load_state_dict(state["teacher"])
+        self._rng.bit_generator.state = state["rng"]
+        self._generator.set_state(state["generator"])
+        self.pool = []
+        if state["pool"] is not None:
+            whole, first = Segments(**state["pool"]), 0
+            for size in state["pool_sizes"]:
+                self.pool.append(whole.take(np.arange(first, first + size)))
+                first += size
+
+    def _post(self, pool: Segments, chosen: np.ndarray, step: int) -> list[Query]:
+        """Segments to the bank and to disk, queries to the store, in this order: a query never lacks its clips."""
+        used, positions = np.unique(chosen, return_inverse=True)
+        seed, before = self.config.seed, len(self.bank)
+        ids = [make_id(self.run, seed, "segment", before + i) for i in range(len(used))]
+        for segment_id, row in zip(ids, used, strict=True):
+            save_segment(self.folder, segment_id, pool, int(row))
+        rows = self.bank.add(ids, pool.take(used))[positions.reshape(chosen.shape)]
+        queries = []
+        for left, right in rows:
+            counter = len(self.asked)
+            query = Query(
+                id=make_id(self.run, seed, "query", counter),
+                run=self.run,
+                kind=Kind.PAIR,
+                items=(self.bank.ids[left], self.bank.ids[right]),
+                policy_step=step,
+                reward_version=self.ensemble.version,
+                counter=counter,
+            )
+            self.asked.append(Asked(query.id, int(left), int(right)))
+            queries.append(query)
+        self.store.add_queries(queries)
+        return queries
+
+    def _store_answers(self, queries: list[Query], preferences: np.ndarray) -> None:
+        name = self.config.teacher
+        source = Source.ORACLE if name == "oracle" else Source.SCRIPTED
+        self.store.add_answers(
+            [
+                Answer(
+                    id=make_id(self.run, self.config.seed, "answer", query.counter),
+                    query_id=query.id,
+                    value=None if np.isnan(preference) else float(preference),
+                    source=source,
+                    labeller=name,
+                )
+                for query, preference in zip(queries, preferences, strict=True)
+            ]
+        )
+
+    def _chunk(self) -> int:
+        return PREDICTION_CHUNK if self.layout.kind != "features" else 64 * PREDICTION_CHUNK

@@ -1,0 +1,107 @@
+"""Reward networks of the control track, all members of the ensemble fused into one module."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from prefrl.control.convolutions import ConvLayer, feature_sizes, scaled_first_layer
+from prefrl.member_layers import MemberLinear, SharedLinear, member_conv, members_of
+
+LEAK = 0.01
+
+PAPER_LAYERS: tuple[ConvLayer, ...] = (
+    ConvLayer(16, kernel=7, stride=3),
+    ConvLayer(16, kernel=5, stride=2),
+    ConvLayer(16, kernel=3, stride=1),
+    ConvLayer(16, kernel=3, stride=1),
+)
+"""Christiano et al. 2017, A.2: 84x84x4 frames, four layers of 16 filters."""
+
+SMALL_LAYERS: tuple[ConvLayer, ...] = (ConvLayer(8, kernel=8, stride=4), ConvLayer(16, kernel=4, stride=2))
+"""A preset for CPUs, a sixth of the paper's multiplications."""
+
+
+class VectorRewardNetwork(nn.Module):
+    """Two hidden layers of leaky ReLU on observation and action (Christiano et al. 2017, A.1).
+
+    Inputs ``[..., features]`` are raw; they are normalised here, by moments of the annotated segments
+    that are frozen between fits.
+    """
+
+    input_mean: Tensor
+    input_std: Tensor
+
+    def __init__(self, features: int, *, members: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.members = members
+        self.first = SharedLinear(members, features, hidden)
+        self.second = MemberLinear(members, hidden, hidden)
+        self.head = MemberLinear(members, hidden, 1)
+        self.register_buffer("input_mean", torch.zeros(features))
+        self.register_buffer("input_std", torch.ones(features))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """``[..., features]`` to ``[members, ...]``."""
+        x = (inputs.reshape(-1, inputs.shape[-1]) - self.input_mean) / self.input_std
+        x = nn.functional.leaky_relu(self.first(x.clamp(-10.0, 10.0)), LEAK)
+        x = nn.functional.leaky_relu(self.second(x), LEAK)
+        return self.head(x).reshape(self.members, *inputs.shape[:-1])
+
+    @torch.no_grad()
+    def set_input_moments(self, inputs: Tensor) -> None:
+        """Freezes the input normalisation at the moments of these inputs ``[..., features]``."""
+        flat = inputs.reshape(-1, inputs.shape[-1]).double()
+        self.input_mean.copy_(flat.mean(0))
+        self.input_std.copy_(flat.std(0, correction=0).clamp(min=1e-3))
+
+
+class PixelRewardNetwork(nn.Module):
+    """A convolutional reward network on stacked frames, without the action (Christiano et al. 2017, A.2).
+
+    Batch normalisation and per-channel dropout on every convolution, leaky ReLU, 64 hidden units.
+    Inputs are uint8 ``[..., height, width, channels]``.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        members: int,
+        preset: Literal["paper", "small"] = "paper",
+        dropout: float = 0.5,
+        hidden: int = 64,
+    ) -> None:
+        super().__init__()
+        self.members = members
+        self.shape = shape
+        layers = PAPER_LAYERS if preset == "paper" else SMALL_LAYERS
+        channels, blocks = shape[2], []
+        for index, (layer, kernel) in enumerate(feature_sizes(layers, shape)):
+            conv = member_conv(members, channels, layer.filters, kernel, layer.stride, first=index == 0)
+            norm = nn.BatchNorm2d(members * layer.filters)
+            blocks.append(nn.ModuleList([conv, norm]))
+            channels = layer.filters
+        self.blocks = nn.ModuleList(blocks)
+        self.dropout = nn.Dropout2d(dropout)
+        with torch.no_grad():
+            size = self._features(torch.zeros(2, *shape, dtype=torch.uint8)).shape[-1]
+        self.hidden = MemberLinear(members, size, hidden)
+        self.head = MemberLinear(members, hidden, 1)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """uint8 ``[..., height, width, channels]`` to ``[members, ...]``."""
+        leading = inputs.shape[: -len(self.shape)]
+        features = self._features(inputs.reshape(-1, *self.shape))
+        x = nn.functional.leaky_relu(self.hidden(features), LEAK)
+        return self.head(x).reshape(self.members, *leading)
+
+    def _features(self, frames: Tensor) -> Tensor:
+        x = frames.permute(0, 3, 1, 2)
+        for index, (conv, norm) in enumerate(self.blocks):  # type: ignore[misc]
+            x = scaled_first_layer(conv, x) if index == 0 else conv(x)
+            x = self.dropout(nn.functional.leaky_relu(norm(x), LEAK))
+        return members_of(x, self.members)

@@ -1,0 +1,205 @@
+"""The loop of the paper with PrefRL's own PPO: collect, reward, update, cut, ask, fit.
+
+:class:`Trainer` owns everything that changes during a run and yields one row of metrics per rollout; it
+writes no files and prints nothing. :mod:`prefrl.control.training` records, shows and saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from prefrl.control.acting import Actor
+from prefrl.control.config import TrainConfig
+from prefrl.control.evaluation import EpisodeReturns, MakeEnv, evaluate_policy
+from prefrl.control.policies import is_image, make_policy
+from prefrl.control.preference_learner import PreferenceLearner
+from prefrl.control.rollouts import Collector, Rollout
+from prefrl.moments import RunningMoments
+from prefrl.policy_gradient import explained_variance, generalised_advantages
+from prefrl.ppo import PolicyBatch, update_policy
+from prefrl.schedules import adapt_learning_rate
+from prefrl.value_scale import ValueScale
+
+Row = dict[str, Any]
+
+
+class Trainer:
+    """One run of PPO on the true, a learned or a constant reward.
+
+    Args:
+        config: the run's settings.
+        make_env: makes the world, for training and for evaluation.
+        learner: the reward side; None unless ``config.reward`` is ``learned``.
+        device: where the networks live.
+    """
+
+    def __init__(
+        self, config: TrainConfig, make_env: MakeEnv, learner: PreferenceLearner | None, device: torch.device
+    ) -> None:
+        self.config, self.make_env, self.learner, self.device = config, make_env, learner, device
+        self.env = make_env(config.num_envs, config.seed)
+        space = self.env.single_observation_space
+        self.moments = None if is_image(space) else RunningMoments((int(np.prod(space.shape or (1,))),))
+        self.policy = make_policy(
+            space,
+            self.env.single_action_space,
+            hidden=config.policy.hidden,
+            pixel_preset=config.policy.pixel_preset,
+            initial_log_std=config.policy.initial_log_std,
+        ).to(device)
+        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.ppo.learning_rate, eps=1e-5, foreach=True)
+        self.actor = Actor(self.policy, self.moments, device)
+        self.value_scale = ValueScale()
+        self.collector = Collector(self.env, self.actor, np.random.default_rng([config.seed, 0]))
+        self.learning_rate = config.ppo.learning_rate
+        self.step = 0
+        self.rollouts = 0
+        self.sessions = 0
+        self._generator = torch.Generator().manual_seed(config.seed)
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is over, in [0, 1]."""
+        return min(1.0, self.step / self.config.steps)
+
+    def run(self) -> Iterator[Row]:
+        """Trains to the end of the step budget, one row of metrics per rollout."""
+        while self.learner is not None and self.learner.ensemble.version == 0 and not self.done:
+            yield self._explore()
+        while not self.done:
+            yield self._advance()
+
+    @property
+    def done(self) -> bool:
+        return self.step >= self.config.steps
+
+    def evaluate(self) -> EpisodeReturns:
+        """Fresh episodes of the present policy: mean action for continuous actions, sampled for discrete."""
+        return evaluate_policy(
+            self.actor,
+            self.make_env,
+            episodes=self.config.evaluation_episodes,
+            seed=self.config.seed,
+            greedy=not self.policy.discrete,
+        )
+
+    def close(self) -> None:
+        self.env.close()
+
+    def _explore(self) -> Row:
+        """A rollout of the untrained policy; once there are enough, the first labels and the first fit."""
+        assert self.learner is not None
+        initial = self.config.query.initial_steps
+        rollout = self._collect()
+        self.learner.observe(rollout, self.env, self.step, share=rollout.steps / initial)
+        self._take_in(rollout)
+        row = self._row(rollout)
+        if self.step >= initial or self.done:
+            row |= self._ask_and_fit(rollout)
+        self._forget_episodes()
+        return row
+
+    def _advance(self) -> Row:
+        """One rollout, its reward by one version of the ensemble, one update, and what the labels ask for."""
+        rollout = self._collect()
+        reward = self._reward(rollout)
+        row = self._row(rollout) | self._update(rollout, reward)
+        if self.learner is not None:
+            row["learned_return"] = float(reward.sum(0).mean())
+            per_session = self.config.steps / self.config.query.sessions
+            self.learner.observe(rollout, self.env, self.step, share=rollout.steps / per_session)
+            if int(self.progress * self.config.query.sessions) > self.sessions:
+                row |= self._ask_and_fit(rollout)
+            row |= {"labels": self.learner.labels, "skips": self.learner.skips}
+        self._forget_episodes()
+        return row
+
+    def _collect(self) -> Rollout:
+        rollout = self.collector.collect_rollout(self.config.rollout_steps)
+        self.step += rollout.steps
+        self.rollouts += 1
+        return rollout
+
+    def _reward(self, rollout: Rollout) -> np.ndarray:
+        if self.learner is not None:
+            return self.learner.predict(rollout.observation, rollout.world_action)
+        if self.config.reward == "constant":
+            return np.zeros_like(rollout.true_reward)
+        return rollout.true_reward
+
+    def _ask_and_fit(self, rollout: Rollout) -> Row:
+        """One session: tell the teacher how episodes go, ask what is due, fit to all answers."""
+        assert self.learner is not None
+        self.sessions = int(self.progress * self.config.query.sessions)
+        assessed = self.learner.assess(rollout, self.env, self.step) if self.learner.ensemble.version else {}
+        episodes = self.collector.episodes
+        mean_return, mean_length = episodes.mean_return(10), episodes.mean_length(10)
+        if mean_return is not None and mean_length is not None:
+            self.learner.teacher.set_episode_statistics(mean_return, mean_length)
+        self.learner.ask(self.learner.due(self.progress), self.step)
+        fit = self.learner.fit()
+        if fit is None:
+            return assessed
+        return assessed | {
+            "fit_loss": fit.train_loss,
+            "log_loss": fit.validation_loss,
+            "fit_epochs": fit.epochs,
+            "weight_decay": fit.weight_decay,
+            "reward_version": self.learner.ensemble.version,
+            "labels": self.learner.labels,
+            "skips": self.learner.skips,
+        }
+
+    def _update(self, rollout: Rollout, reward: np.ndarray) -> Row:
+        """Advantages in the reward's own units, values in normalised ones, then the shared PPO update."""
+        config, scale = self.config.ppo, self.value_scale
+        value = scale.denormalise(rollout.value)
+        next_value = np.where(rollout.terminated, 0.0, scale.denormalise(rollout.next_value))
+        tensors = (torch.from_numpy(np.asarray(a, dtype=np.float64)) for a in (reward, value, next_value))
+        advantage, return_ = generalised_advantages(
+            *tensors, torch.from_numpy(rollout.end), discount=config.discount, gae_lambda=config.gae_lambda
+        )
+        explained = explained_variance(torch.from_numpy(value), return_)
+        scale.update(return_.numpy())
+        batch = self._batch(rollout, advantage, torch.from_numpy(scale.normalise(return_.numpy())))
+        self._set_learning_rate()
+        self.policy.train()
+        metrics = update_policy(self.policy.evaluate, self.optimizer, batch, config, generator=self._generator)
+        if config.target_kl is not None:
+            self.learning_rate = adapt_learning_rate(self.learning_rate, metrics["last_kl"], config.target_kl)
+        self._take_in(rollout)
+        return metrics | {"explained_variance": explained, "learning_rate": self.learning_rate}
+
+    def _take_in(self, rollout: Rollout) -> None:
+        if self.moments is not None:
+            self.moments.update(rollout.observation.reshape(rollout.steps, -1))
+
+    def _batch(self, rollout: Rollout, advantage: torch.Tensor, return_: torch.Tensor) -> PolicyBatch:
+        flat_observation = rollout.observation.reshape(rollout.steps, *rollout.observation.shape[2:])
+        inputs = {
+            "observation": torch.from_numpy(self.actor.observe(flat_observation)).to(self.device),
+            "action": torch.from_numpy(rollout.action.reshape(rollout.steps, *rollout.action.shape[2:])).to(self.device),
+        }
+        numbers = (torch.from_numpy(rollout.log_prob), torch.from_numpy(rollout.value), advantage, return_)
+        return PolicyBatch(inputs, *(x.float().flatten().to(self.device) for x in numbers))
+
+    def _set_learning_rate(self) -> None:
+        config = self.config.ppo
+        share = 1.0 if config.target_kl is not None else 1.0 - (1.0 - config.final_learning_rate_fraction) * self.progress
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * share
+
+    def _row(self, rollout: Rollout) -> Row:
+        return {
+            "step": self.step,
+            "true_return": self.collector.episodes.mean_return(max(10, self.config.num_envs)),
+            "true_reward": float(rollout.true_reward.mean()),
+        }
+
+    def _forget_episodes(self) -> None:
+        if hasattr(self.env, "forget_finished_episodes"):
+            self.env.forget_finished_episodes()

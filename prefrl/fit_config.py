@@ -1,0 +1,40 @@
+"""Settings of the reward ensemble's fitting; read without torch, so that a command line can offer them at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prefrl.errors import UsageError
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Settings of one fit of the reward ensemble."""
+
+    learning_rate: float = 1e-3
+    """Step size of Adam (Ibarz et al. 2018 use 3e-4 on Atari)."""
+    batch_size: int = 64
+    """Pieces of feedback per gradient step (Ibarz et al. 2018: 16)."""
+    max_epochs: int = 50
+    """Passes over the feedback at most."""
+    max_gradient_steps: int = 200
+    """Gradient steps per fit at most: what bounds the share of the wall time spent on fitting."""
+    patience_epochs: int = 5
+    """Stop when the out-of-bag loss has not improved for this many epochs."""
+    error_rate: float = 0.1
+    """Share of answers assumed to be uniformly random (Christiano et al. 2017: 0.1)."""
+    weight_decay: float = 1e-4
+    """First weight of half the squared norm of each member's parameters."""
+    weight_decay_factor: float = 1.001
+    """Per gradient step the weight moves by this factor (Ibarz et al. 2018: 1.001)."""
+    overfit_ratio: tuple[float, float] = (1.1, 1.5)
+    """Out-of-bag loss over training loss is steered into this range (Christiano et al. 2017)."""
+    max_grad_norm: float = 10.0
+    """Gradients are scaled down to this global norm."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.error_rate < 1:
+            raise UsageError(f"reward_model.fit.error_rate must lie in [0, 1), not {self.error_rate}")
+        for name in ("learning_rate", "batch_size", "max_epochs", "max_gradient_steps"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"reward_model.fit.{name} must be above 0, not {getattr(self, name)}")

@@ -1,0 +1,209 @@
+"""Fitting the reward ensemble to feedback.
+
+Each member is fitted on its own bootstrap of the feedback and validated on what its bootstrap left out
+(Christiano et al. 2017, 2.2.3). The bootstrap is drawn once per piece of feedback and kept (Poisson(1)
+counts: online bagging, Oza and Russell 2001), so 1/e of the feedback is out of each member's bag, and
+what is out stays out in every later fit: validation cannot leak through a warm start. All members share
+each forward pass; a member's counts weigh its loss, and its out-of-bag loss falls out of the same pass.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prefrl.ensemble import Items, RewardEnsemble
+from prefrl.errors import UsageError
+from prefrl.fit_config import FitConfig
+from prefrl.member_layers import squared_norms
+
+
+@dataclass(frozen=True)
+class FeedbackSet:
+    """Feedback of one kind: ``items [n, k]``, ``targets [n, ...]`` and the negative log-likelihood.
+
+    ``loss(returns [members, n, k], targets [n, ...]) -> [members, n]``. ``floor [n]`` is the entropy of
+    the label, the loss no model can go below on average.
+    """
+
+    items: Tensor
+    targets: Tensor
+    loss: Callable[[Tensor, Tensor], Tensor]
+
+    def __len__(self) -> int:
+        return int(self.items.shape[0])
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What a fit did. Losses are means over members, in nats per piece of feedback."""
+
+    epochs: int
+    gradient_steps: int
+    train_loss: float
+    validation_loss: float
+    """Out-of-bag; NaN while nothing is out of any bag."""
+    weight_decay: float
+
+
+@dataclass
+class RewardFitter:
+    """Keeps what must outlive a single fit: the optimizer's moments, the weight decay, the bootstrap's seed."""
+
+    ensemble: RewardEnsemble
+    config: FitConfig
+    seed: int
+    optimizer: torch.optim.Optimizer = field(init=False)
+    weight_decay: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        device = self.ensemble.shift.device
+        self.optimizer = torch.optim.Adam(self.ensemble.parameters(), lr=self.config.learning_rate, foreach=True)
+        self.weight_decay = torch.full((self.ensemble.members,), self.config.weight_decay, device=device)
+
+    def fit(self, items: Items, feedback: Sequence[FeedbackSet], generator: torch.Generator) -> FitReport:
+        """Fits the ensemble to all feedback so far and gives it its next version.
+
+        Stops at ``max_epochs``, at ``max_gradient_steps``, or when the out-of-bag loss has stopped
+        improving, and keeps the parameters of the best epoch. Ends by recomputing the normalisation
+        over the annotated items.
+
+        Raises:
+            UsageError: there is no feedback to fit.
+            FloatingPointError: the loss is not finite.
+        """
+        sets = [part for part in feedback if len(part)]
+        if not sets:
+            raise UsageError("there is no feedback to fit: collect answers first (skips do not count)")
+        annotated = torch.cat([part.items.flatten() for part in sets]).unique()
+        set_input_moments = getattr(self.ensemble.network, "set_input_moments", None)
+        if set_input_moments is not None:
+            set_input_moments(items.inputs(annotated))
+        counts = self._bootstrap_counts(sets)
+        report = self._epochs(items, sets, counts, generator)
+        self.ensemble.set_normalisation(items, annotated)
+        self.ensemble.version += 1
+        return report
+
+    def state_dict(self) -> dict[str, object]:
+        """All that a resumed run needs to fit on as if it had never stopped."""
+        return {
+            "ensemble": self.ensemble.state_dict(),
+            "version": self.ensemble.version,
+            "optimizer": self.optimizer.state_dict(),
+            "weight_decay": self.weight_decay,
+        }
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        self.ensemble.load_state_dict(state["ensemble"])  # type: ignore[arg-type]
+        self.ensemble.version = int(state["version"])  # type: ignore[call-overload]
+        self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
+        self.weight_decay = state["weight_decay"].to(self.weight_decay.device)  # type: ignore[attr-defined]
+
+    def _bootstrap_counts(self, sets: Sequence[FeedbackSet]) -> list[Tensor]:
+        return [
+            bootstrap_counts(len(part), self.ensemble.members, seed=(self.seed, position)).to(part.items.device)
+            for position, part in enumerate(sets)
+        ]
+
+    def _epochs(
+        self, items: Items, sets: list[FeedbackSet], counts: list[Tensor], generator: torch.Generator
+    ) -> FitReport:
+        best, best_state, stale, steps = float("inf"), None, 0, 0
+        train = validation = float("nan")
+        self.ensemble.train()
+        for epoch in range(1, self.config.max_epochs + 1):
+            train_losses, validation_losses, taken = self._epoch(items, sets, counts, generator, steps)
+            steps += taken
+            train, validation = float(train_losses.mean()), float(validation_losses.nanmean())
+            self._steer_weight_decay(train_losses, validation_losses, taken)
+            if validation < best:
+                best, stale, best_state = validation, 0, copy.deepcopy(self.ensemble.state_dict())
+            else:
+                stale += 1
+            if steps >= self.config.max_gradient_steps or stale >= self.config.patience_epochs:
+                break
+        if best_state is not None:
+            self.ensemble.load_state_dict(best_state)
+        self.ensemble.eval()
+        kept = best if best_state is not None else validation
+        return FitReport(epoch, steps, train, kept, float(self.weight_decay.mean()))
+
+    def _epoch(
+        self,
+        items: Items,
+        sets: list[FeedbackSet],
+        counts: list[Tensor],
+        generator: torch.Generator,
+        steps_before: int,
+    ) -> tuple[Tensor, Tensor, int]:
+        """One pass: mean training and out-of-bag loss of each member, and the gradient steps taken."""
+        sums = torch.zeros(4, self.ensemble.members, dtype=torch.float64, device=self.weight_decay.device)
+        taken = 0
+        for which, chosen in _minibatches(sets, self.config.batch_size, generator):
+            if steps_before + taken >= self.config.max_gradient_steps:
+                break
+            losses = self._losses(items, sets[which], chosen)
+            weights = counts[which][chosen].T
+            self._step((losses * weights).sum(1) / weights.sum(1).clamp(min=1.0))
+            outside = (weights == 0).double()
+            detached = losses.detach().double()
+            sums += torch.stack(
+                [(detached * weights).sum(1), weights.sum(1).double(), (detached * outside).sum(1), outside.sum(1)]
+            )
+            taken += 1
+        return sums[0] / sums[1], sums[2] / sums[3], taken
+
+    def _losses(self, items: Items, part: FeedbackSet, chosen: Tensor) -> Tensor:
+        """``[members, chosen]`` from one forward pass over every side of every piece together.
+
+        One pass, because batch normalisation must not give each side its own statistics.
+        """
+        rows = part.items[chosen]
+        returns = self.ensemble.returns(items, rows.flatten())
+        return part.loss(returns.view(self.ensemble.members, *rows.shape), part.targets[chosen])
+
+    def _step(self, member_losses: Tensor) -> None:
+        decay = 0.5 * (self.weight_decay * squared_norms(self.ensemble.network, self.ensemble.members)).sum()
+        loss = member_losses.sum() + decay
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"fitting the reward ensemble is not finite: losses {member_losses.tolist()}")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.ensemble.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+
+    def _steer_weight_decay(self, train: Tensor, validation: Tensor, steps: int) -> None:
+        low, high = self.config.overfit_ratio
+        factor = self.config.weight_decay_factor**steps
+        ratio = validation / train
+        grow = torch.where(ratio > high, factor, 1.0)
+        shrink = torch.where(ratio < low, 1.0 / factor, 1.0)
+        self.weight_decay *= (grow * shrink).to(self.weight_decay.dtype)
+
+
+def bootstrap_counts(pieces: int, members: int, *, seed: tuple[int, ...]) -> Tensor:
+    """How often each piece is in each member's bag, ``[pieces, members]``: Poisson(1), fixed by the seed.
+
+    The first rows do not change when pieces are added, so a piece never moves between training and
+    validation.
+    """
+    draws = np.random.default_rng(seed).poisson(1.0, size=(pieces, members))
+    return torch.from_numpy(draws.astype(np.float32))
+
+
+def _minibatches(
+    sets: list[FeedbackSet], size: int, generator: torch.Generator
+) -> list[tuple[int, Tensor]]:
+    batches = [
+        (which, part.to(sets[which].items.device))
+        for which in range(len(sets))
+        for part in torch.randperm(len(sets[which]), generator=generator).split(size)
+    ]
+    order = torch.randperm(len(batches), generator=generator) if len(sets) > 1 else range(len(batches))
+    return [batches[int(i)] for i in order]

@@ -1,0 +1,240 @@
+"""The store of feedback: queries, answers and remarks in one database that a trainer and a browser share.
+
+Answers are append-only events: the newest event of a labeller on a query is the current answer, an undo is an event
+that withdraws. Writing waits for its turn, is on disk before it returns, and is idempotent: a record that is stored
+already changes nothing, the same id with other content is refused. SQLite by default, with a journal
+beside it (`feedback.sqlite`, `feedback.jsonl`) from which the store can be rebuilt; PostgreSQL by URL, without one.
+"""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Select, func, select, update
+
+from prefrl.errors import UsageError
+from prefrl.feedback import Answer, Purpose, Query, Remark, RemarkKind
+from prefrl.journal import Journal, Record, read_records
+from prefrl.store_engine import make_engine, reading, store_url, writing
+from prefrl.store_leases import is_open, lease_queries, release_queries
+from prefrl.store_records import SELECT_ANSWERS, accept_records, accept_what_fits, all_records, find_by
+from prefrl.store_schema import (
+    answer_from_row,
+    answers,
+    current_answers,
+    prepare_tables,
+    queries,
+    query_from_row,
+    remark_from_row,
+    remarks,
+    store_format,
+)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far a run's labelling is; labels and skips are those of training queries, which spend the budget."""
+
+    queries: int  # training queries asked
+    labels: int  # current answers other than skips
+    skips: int  # current answers that skip
+    open: int  # training queries that nobody has answered or closed
+    other_answers: int  # current answers to gold, repeated and practice queries
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What became of the records of a file."""
+
+    added: int
+    known: int
+    problems: tuple[str, ...]
+
+
+class FeedbackStore:
+    """A store at a path or URL, made if it is not there. Every method may be called by several processes at once.
+
+    Raises `UsageError` for what is not a store, is damaged, locked or of a newer format, and where the disk is full;
+    what was stored before is intact then. With `must_exist` a missing SQLite file is refused instead of made.
+    """
+
+    def __init__(self, url_or_path: str | Path, *, must_exist: bool = False) -> None:
+        url = store_url(url_or_path)
+        self.path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+        if must_exist and self.path is not None and not self.path.is_file():
+            raise UsageError(f"there is no store at {self.path}: check the path")
+        self.journal = None if self.path is None else Journal(self.path.with_suffix(".jsonl"))
+        if self.journal is not None and self.journal.path == self.path:
+            raise UsageError(f"{self.path} is the name of a journal: name the store feedback.sqlite")
+        self._engine = make_engine(url)
+        self.repairs: tuple[str, ...] = ()
+        with writing(self._engine) as connection:
+            prepare_tables(connection, str(self.path or url.render_as_string()))
+            self._meet_journal(connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the store can be used again."""
+        self._engine.dispose()
+
+    def add(self, batch: Iterable[Record]) -> int:
+        """Store queries, answers to them and remarks in one transaction; returns how many are new.
+
+        They are on disk then, or none of them is where one is refused. One call for many costs one wait for the disk.
+        """
+        records = list(batch)
+        if not records:
+            return 0
+        with writing(self._engine) as connection:
+            self._meet_journal(connection)
+            new = accept_records(connection, records)
+            self._note(connection, new)
+        return len(new)
+
+    def add_queries(self, batch: Iterable[Query]) -> int:
+        """Store queries in one transaction and return how many are new; they are on disk then."""
+        return self.add(batch)
+
+    def add_answers(self, batch: Iterable[Answer]) -> int:
+        """Store answers to stored queries in one transaction and return how many are new; they are on disk then."""
+        return self.add(batch)
+
+    def queries(self, run: str, *, after: int = -1, query_ids: Iterable[str] | None = None) -> list[Query]:
+        """The queries of a run with a counter greater than `after`, in its order."""
+        statement = select(queries).where(queries.c.run == run, queries.c.counter > after)
+        with reading(self._engine) as connection:
+            if query_ids is None:
+                return [query_from_row(row) for row in connection.execute(statement.order_by(queries.c.counter))]
+            found = find_by(connection, statement, queries.c.id, query_ids, query_from_row)
+        return sorted(found, key=lambda query: query.counter)
+
+    def answers(self, run: str, *, query_ids: Iterable[str] | None = None, after_event: int = 0) -> list[Answer]:
+        """All answers of a run in the order they were accepted, those superseded and withdrawals included.
+
+        For reading on: pass the last `event` that was seen; nothing is missed and nothing comes twice.
+        """
+        statement = SELECT_ANSWERS.where(queries.c.run == run, answers.c.event > after_event)
+        return self._answers(statement, answers, query_ids)
+
+    def current_answers(
+        self, run: str, *, query_ids: Iterable[str] | None = None, after_event: int = 0
+    ) -> list[Answer]:
+        """The answers that stand: the newest of each labeller to each query, unless it withdraws; skips included."""
+        view = current_answers
+        joined = select(view, queries.c.kind).join(queries, queries.c.id == view.c.query_id)
+        return self._answers(joined.where(queries.c.run == run, view.c.event > after_event), view, query_ids)
+
+    def remarks(self, run: str, *, kind: RemarkKind | None = None) -> list[Remark]:
+        """The remarks of a run, of one kind or all, in the order they were accepted."""
+        statement = select(remarks).where(remarks.c.run == run).order_by(remarks.c.event)
+        if kind is not None:
+            statement = statement.where(remarks.c.kind == str(kind))
+        with reading(self._engine) as connection:
+            return [remark_from_row(row) for row in connection.execute(statement)]
+
+    def open_queries(
+        self, run: str, limit: int, *, labeller: str | None = None, now: float = 0.0, overlap: int = 1
+    ) -> list[Query]:
+        """The first queries that still want an answer: fewer than `overlap` labellers have answered or lease them.
+
+        With a labeller: queries that this one has not answered; this one's own leases do not count. `now` in seconds.
+        """
+        wanted = is_open(labeller=labeller, now=now, overlap=overlap)
+        statement = select(queries).where(queries.c.run == run, wanted).order_by(queries.c.counter).limit(limit)
+        with reading(self._engine) as connection:
+            return [query_from_row(row) for row in connection.execute(statement)]
+
+    def lease(
+        self, query_ids: Sequence[str], *, labeller: str, seconds: float, now: float, overlap: int = 1
+    ) -> tuple[str, ...]:
+        """Keep queries for a labeller until now + seconds; returns those still open, now leased or leased longer."""
+        with writing(self._engine) as connection:
+            return lease_queries(connection, query_ids, labeller, until=now + seconds, now=now, overlap=overlap)
+
+    def release(self, query_ids: Sequence[str], *, labeller: str) -> None:
+        """Give a labeller's leases back."""
+        with writing(self._engine) as connection:
+            release_queries(connection, query_ids, labeller)
+
+    def counts(self, run: str) -> Counts:
+        """Queries, labels and skips of a run."""
+        is_training = queries.c.purpose == str(Purpose.TRAINING)
+        asked = select(func.count()).where(queries.c.run == run, is_training)
+        view = current_answers
+        answered = (
+            select(is_training, view.c.value.is_(None), func.count())
+            .select_from(view.join(queries, queries.c.id == view.c.query_id))
+            .where(queries.c.run == run)
+            .group_by(is_training, view.c.value.is_(None))
+        )
+        with reading(self._engine) as connection:
+            number = connection.execute(asked).scalar_one()
+            still_open = connection.execute(asked.where(is_open(labeller=None, now=None, overlap=1))).scalar_one()
+            groups = {(bool(row[0]), bool(row[1])): row[2] for row in connection.execute(answered)}
+        others = groups.get((False, False), 0) + groups.get((False, True), 0)
+        return Counts(number, groups.get((True, False), 0), groups.get((True, True), 0), still_open, others)
+
+    def runs(self) -> list[str]:
+        """The runs that have queries, by name."""
+        with reading(self._engine) as connection:
+            return list(connection.execute(select(queries.c.run).distinct().order_by(queries.c.run)).scalars())
+
+    def next_counter(self, run: str) -> int:
+        """One more than the highest counter among the run's queries; 0 where there is none."""
+        with reading(self._engine) as connection:
+            last = connection.execute(select(func.max(queries.c.counter)).where(queries.c.run == run)).scalar_one()
+        return 0 if last is None else last + 1
+
+    def export_jsonl(self, path: str | Path, *, run: str | None = None) -> int:
+        """Write all records, of one run or all, to a file in the journal's form; returns how many."""
+        with reading(self._engine) as connection:
+            records = list(all_records(connection, run))
+        Journal(Path(path)).replace(records)
+        return len(records)
+
+    def import_jsonl(self, path: str | Path) -> Intake:
+        """Take in an export or a journal: what is new is added, what is known is left, what is wrong is reported."""
+        numbered = list(read_records(Path(path)))
+        with writing(self._engine) as connection:
+            self._meet_journal(connection)
+            new, problems = accept_what_fits(connection, numbered)
+            self._note(connection, new)
+        return Intake(len(new), len(numbered) - len(new) - len(problems), tuple(problems))
+
+    def _answers(self, statement: Select[Any], table: Any, query_ids: Iterable[str] | None) -> list[Answer]:
+        with reading(self._engine) as connection:
+            if query_ids is None:
+                return [answer_from_row(row) for row in connection.execute(statement.order_by(table.c.event))]
+            found = find_by(connection, statement, table.c.query_id, query_ids, answer_from_row)
+        return sorted(found, key=lambda answer: answer.event)
+
+    def _note(self, connection: Connection, new: Sequence[Record]) -> None:
+        """Append accepted records to the journal, as the last thing before the commit."""
+        if new and self.journal is not None:
+            connection.execute(update(store_format).values(journal_bytes=self.journal.append(new)))
+
+    def _meet_journal(self, connection: Connection) -> None:
+        """Make store and journal agree where a process died between the two, or one of them was restored or lost."""
+        if self.journal is None:
+            return
+        committed = connection.execute(select(store_format.c.journal_bytes)).scalar_one()
+        if (length := self.journal.length()) == committed:
+            return
+        if length < committed:
+            length = self.journal.replace(all_records(connection))
+        else:
+            self.journal.mend()
+            _, problems = accept_what_fits(connection, read_records(self.journal.path, start=committed))
+            self.repairs += tuple(problems)
+            for problem in problems:
+                warnings.warn(f"{self.journal.path} from byte {committed}: {problem}", stacklevel=4)
+            length = self.journal.length()
+        connection.execute(update(store_format).values(journal_bytes=length))
