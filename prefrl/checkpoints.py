@@ -1,8 +1,8 @@
 """Checkpoints: the whole state of a run in one file that is either whole or not there.
 
-A file is written aside, synced, then renamed to `checkpoint-<step>-<digest>.pt`. The digest of its content stands in its
-name, so a torn or flipped file is known before it is loaded, and the checkpoint before it is used.
-Loading never runs code: `torch.load(weights_only=True)`, NumPy arrays stored as bytes.
+A file is written aside, synced, then renamed to `checkpoint-<step>-<digest>.pt`. The digest of its content
+stands in its name, so a torn or flipped file is known before it is loaded, and the checkpoint before it is
+used. Loading never runs code: `torch.load(weights_only=True)`, NumPy arrays stored as bytes.
 """
 
 import hashlib
@@ -30,10 +30,10 @@ BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 def save_checkpoint(folder: str | Path, step: int, state: dict[str, Any]) -> Path:
     """Write the state after a step, durably, and drop all but the newest two; returns the file.
 
-    `state` nests dictionaries, lists and tuples of tensors, NumPy arrays and scalars, numbers, texts, bytes and None;
-    types, dtypes and shapes come back as they were, tensors on the CPU and detached. Checkpoints of the same or a later step are
-    replaced: they belong to a run that went on differently. Raises `UsageError` where the disk refuses,
-    with earlier checkpoints intact, and `TypeError` for anything else in the state.
+    `state` nests dictionaries, lists and tuples of tensors, NumPy arrays and scalars, numbers, texts, bytes
+    and None; types, dtypes and shapes come back as they were, tensors on the CPU and detached. Checkpoints of
+    the same or a later step are replaced: they belong to a run that went on differently. Raises `UsageError`
+    where the disk refuses, with earlier checkpoints intact, and `TypeError` for anything else in the state.
     """
     folder = Path(folder)
     encoded = {"step": step, "state": _encode(state, "state")}
@@ -78,7 +78,10 @@ def load_checkpoint(folder: str | Path) -> tuple[int, dict[str, Any]]:
             except (OSError, ValueError) as error:
                 if path.name not in broken:
                     broken.append(path.name)
-                    warnings.warn(f"checkpoint {path} cannot be read ({_first_line(error)}): trying the one before", stacklevel=2)
+                    warnings.warn(
+                        f"checkpoint {path} cannot be read ({_first_line(error)}): trying the one before",
+                        stacklevel=2,
+                    )
                 continue
             return step, state
         if not files or broken:
@@ -97,7 +100,9 @@ def restore_generator(state: dict[str, Any]) -> np.random.Generator:
     """A generator that continues where `generator_state` was taken."""
     name = state.get("bit_generator")
     if name not in BIT_GENERATORS:
-        raise UsageError(f"the checkpoint's random generator is {name!r}: use one of {', '.join(BIT_GENERATORS)}")
+        raise UsageError(
+            f"the checkpoint's random generator is {name!r}: use one of {', '.join(BIT_GENERATORS)}"
+        )
     bit_generator = getattr(np.random, name)()
     bit_generator.state = state
     return np.random.Generator(bit_generator)

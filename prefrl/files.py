@@ -1,6 +1,7 @@
 """Files that are either whole or not there, and disk errors that say what to do about them."""
 
 import errno
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from prefrl.errors import UsageError
 
+BLOCK = 65_536
 FIXES = {
     errno.ENOSPC: "the disk is full: free some space and try again",
     errno.EDQUOT: "the disk quota is used up: free some space and try again",
@@ -60,3 +62,33 @@ def write_atomically(path: Path, content: bytes) -> None:
             aside.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def mend_lines(path: Path) -> None:
+    """Cut off a last line of JSON that a crash left half-written; end it where only that is missing."""
+    with path.open("r+b") as file:
+        position = file.seek(0, os.SEEK_END)
+        torn = b""
+        while position > 0 and b"\n" not in torn:
+            start = max(0, position - BLOCK)
+            file.seek(start)
+            torn = file.read(position - start) + torn
+            position = start
+        torn = torn[torn.rfind(b"\n") + 1 :]
+        if not torn:
+            return
+        end = file.seek(0, os.SEEK_END)
+        if _is_json(torn):
+            file.write(b"\n")
+        else:
+            file.truncate(end - len(torn))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True

@@ -1,9 +1,10 @@
 """The journal: every accepted query, answer and remark as one JSON line, from which a store can be rebuilt.
 
-A line is the record's fields plus `"record"`: query, answer or remark. Exports have the same form. A batch is appended and
-synced while the store's write lock is held and before the store commits, and the store notes the journal's length
-in the same transaction. So an acknowledged record is in both, and whatever lies beyond that length was written by a
-process that died before its commit, or is newer than a store that was restored: the store takes it in at its next turn.
+A line is the record's fields plus `"record"`: query, answer or remark. Exports have the same form. A batch is
+appended and synced while the store's write lock is held and before the store commits, and the store notes the
+journal's length in the same transaction. So an acknowledged record is in both, and whatever lies beyond that
+length was written by a process that died before its commit, or is newer than a store that was restored: the
+store takes it in at its next turn.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any
 
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Query, Remark
-from prefrl.files import explained_disk_errors, sync_folder, write_atomically
+from prefrl.files import explained_disk_errors, mend_lines, sync_folder, write_atomically
 
 Record = Query | Answer | Remark
 NAMES: dict[type[Any], str] = {Query: "query", Answer: "answer", Remark: "remark"}
@@ -22,7 +23,7 @@ TYPES: dict[str, type[Any]] = {name: record for record, name in NAMES.items()}
 
 
 def encode_line(record: Record) -> str:
-    """A record as a line of JSON without its end of line; an answer's event is the store's own and left out."""
+    """A record as a line of JSON, without its end; an answer's event is the store's own and left out."""
     fields = {name: getattr(record, name) for name in record.__dataclass_fields__ if name != "event"}
     return json.dumps({"record": NAMES[type(record)], **fields}, ensure_ascii=False, allow_nan=False)
 
@@ -58,7 +59,10 @@ class Journal:
         """Append records, durably, and return the new length; on a disk error the file is as before."""
         content = "".join(f"{encode_line(record)}\n" for record in records).encode()
         before = self.length()
-        with explained_disk_errors(f"write the journal {self.path}"), self.path.open("ab", buffering=0) as file:
+        with (
+            explained_disk_errors(f"write the journal {self.path}"),
+            self.path.open("ab", buffering=0) as file,
+        ):
             try:
                 written = 0
                 while written < len(content):
@@ -77,21 +81,13 @@ class Journal:
         return self.length()
 
     def mend(self) -> None:
-        """Cut off a last line that a crash left half-written, or end it where only the end of line is missing."""
-        with explained_disk_errors(f"mend the journal {self.path}"), self.path.open("r+b") as file:
-            content = file.read()
-            torn = content[content.rfind(b"\n") + 1 :]
-            if not torn:
-                return
-            if _is_json(torn):
-                file.write(b"\n")
-            else:
-                file.truncate(len(content) - len(torn))
-            os.fsync(file.fileno())
+        """Cut off a last line that a crash left half-written."""
+        with explained_disk_errors(f"mend the journal {self.path}"):
+            mend_lines(self.path)
 
 
 def read_records(path: Path, *, start: int = 0) -> Iterator[tuple[int, Record | str]]:
-    """The records from a byte onwards as (line number from there, record), or in place of a bad one what is wrong with it."""
+    """From a byte onwards (line number from there, record), or for a bad record what is wrong with it."""
     with explained_disk_errors(f"read {path}"), path.open("rb") as file:
         file.seek(start)
         for number, raw in enumerate(file, 1):
@@ -102,11 +98,3 @@ def read_records(path: Path, *, start: int = 0) -> Iterator[tuple[int, Record | 
             except UsageError as error:
                 torn = "" if raw.endswith(b"\n") else "torn, never acknowledged: "
                 yield number, f"{torn}{error}"
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True

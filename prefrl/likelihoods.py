@@ -184,7 +184,7 @@ def _with_errors(log_probability: Tensor, error_rate: float) -> Tensor:
     """log((1 − e) P + e/2) from log P, without leaving log space."""
     if error_rate == 0.0:
         return log_probability
-    floor = torch.full_like(log_probability, math.log(error_rate / 2))
+    floor = torch.full_like(log_probability, math.log(error_rate) - math.log(2.0))
     return torch.logaddexp(log_probability + math.log1p(-error_rate), floor)
 
 

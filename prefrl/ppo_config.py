@@ -40,6 +40,8 @@ class PPOConfig:
     """Gradients are scaled down to this global norm."""
     target_kl: float | None = None
     """Adapt the learning rate to keep the policy's KL per rollout near this, in nats; none does not."""
+    max_learning_rate: float = 1e-3
+    """Upper bound of an adapted learning rate."""
     normalise_advantages: bool = True
     """Shift and scale the advantages of each minibatch to mean 0, standard deviation 1."""
     reduction: Reduction = "mean"

@@ -1,9 +1,10 @@
 """The store of feedback: queries, answers and remarks in one database that a trainer and a browser share.
 
-Answers are append-only events: the newest event of a labeller on a query is the current answer, an undo is an event
-that withdraws. Writing waits for its turn, is on disk before it returns, and is idempotent: a record that is stored
-already changes nothing, the same id with other content is refused. SQLite by default, with a journal
-beside it (`feedback.sqlite`, `feedback.jsonl`) from which the store can be rebuilt; PostgreSQL by URL, without one.
+Answers are append-only events: the newest event of a labeller on a query is the current answer, an undo is an
+event that withdraws. Writing waits for its turn, is on disk before it returns, and is idempotent: a record
+that is stored already changes nothing, the same id with other content is refused. SQLite by default, with a
+journal beside it (`feedback.sqlite`, `feedback.jsonl`) from which the store can be rebuilt; PostgreSQL by
+URL, without one.
 """
 
 import warnings
@@ -19,6 +20,7 @@ from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Purpose, Query, Remark, RemarkKind
 from prefrl.journal import Journal, Record, read_records
 from prefrl.store_engine import make_engine, reading, store_url, writing
+from prefrl.store_health import check_store
 from prefrl.store_leases import is_open, lease_queries, release_queries
 from prefrl.store_records import SELECT_ANSWERS, accept_records, accept_what_fits, all_records, find_by
 from prefrl.store_schema import (
@@ -33,10 +35,12 @@ from prefrl.store_schema import (
     store_format,
 )
 
+__all__ = ["Counts", "FeedbackStore", "Intake", "check_store", "rebuild_store"]
+
 
 @dataclass(frozen=True)
 class Counts:
-    """How far a run's labelling is; labels and skips are those of training queries, which spend the budget."""
+    """How far labelling is; labels and skips are those of training queries, which spend the budget."""
 
     queries: int  # training queries asked
     labels: int  # current answers other than skips
@@ -55,10 +59,11 @@ class Intake:
 
 
 class FeedbackStore:
-    """A store at a path or URL, made if it is not there. Every method may be called by several processes at once.
+    """A store at a path or URL, made if it is not there; several processes may use it at once.
 
-    Raises `UsageError` for what is not a store, is damaged, locked or of a newer format, and where the disk is full;
-    what was stored before is intact then. With `must_exist` a missing SQLite file is refused instead of made.
+    Raises `UsageError` for what is not a store, is damaged, locked or of a newer format, and where the disk
+    is full; what was stored before is intact then. With `must_exist` a missing SQLite file is refused instead
+    of made.
     """
 
     def __init__(self, url_or_path: str | Path, *, must_exist: bool = False) -> None:
@@ -88,7 +93,8 @@ class FeedbackStore:
     def add(self, batch: Iterable[Record]) -> int:
         """Store queries, answers to them and remarks in one transaction; returns how many are new.
 
-        They are on disk then, or none of them is where one is refused. One call for many costs one wait for the disk.
+        They are on disk then, or none of them is where one is refused. One call for many costs one wait for
+        the disk.
         """
         records = list(batch)
         if not records:
@@ -100,11 +106,11 @@ class FeedbackStore:
         return len(new)
 
     def add_queries(self, batch: Iterable[Query]) -> int:
-        """Store queries in one transaction and return how many are new; they are on disk then."""
+        """Store queries in one transaction, durably; returns how many are new."""
         return self.add(batch)
 
     def add_answers(self, batch: Iterable[Answer]) -> int:
-        """Store answers to stored queries in one transaction and return how many are new; they are on disk then."""
+        """Store answers to known queries in one transaction, durably; returns how many are new."""
         return self.add(batch)
 
     def queries(self, run: str, *, after: int = -1, query_ids: Iterable[str] | None = None) -> list[Query]:
@@ -112,11 +118,15 @@ class FeedbackStore:
         statement = select(queries).where(queries.c.run == run, queries.c.counter > after)
         with reading(self._engine) as connection:
             if query_ids is None:
-                return [query_from_row(row) for row in connection.execute(statement.order_by(queries.c.counter))]
+                return [
+                    query_from_row(row) for row in connection.execute(statement.order_by(queries.c.counter))
+                ]
             found = find_by(connection, statement, queries.c.id, query_ids, query_from_row)
         return sorted(found, key=lambda query: query.counter)
 
-    def answers(self, run: str, *, query_ids: Iterable[str] | None = None, after_event: int = 0) -> list[Answer]:
+    def answers(
+        self, run: str, *, query_ids: Iterable[str] | None = None, after_event: int = 0
+    ) -> list[Answer]:
         """All answers of a run in the order they were accepted, those superseded and withdrawals included.
 
         For reading on: pass the last `event` that was seen; nothing is missed and nothing comes twice.
@@ -127,7 +137,7 @@ class FeedbackStore:
     def current_answers(
         self, run: str, *, query_ids: Iterable[str] | None = None, after_event: int = 0
     ) -> list[Answer]:
-        """The answers that stand: the newest of each labeller to each query, unless it withdraws; skips included."""
+        """The answers that stand, skips too: the newest of each labeller to each query, unless withdrawn."""
         view = current_answers
         joined = select(view, queries.c.kind).join(queries, queries.c.id == view.c.query_id)
         return self._answers(joined.where(queries.c.run == run, view.c.event > after_event), view, query_ids)
@@ -143,21 +153,26 @@ class FeedbackStore:
     def open_queries(
         self, run: str, limit: int, *, labeller: str | None = None, now: float = 0.0, overlap: int = 1
     ) -> list[Query]:
-        """The first queries that still want an answer: fewer than `overlap` labellers have answered or lease them.
+        """The first queries that want an answer: fewer than `overlap` labellers have answered or lease them.
 
-        With a labeller: queries that this one has not answered; this one's own leases do not count. `now` in seconds.
+        With a labeller: queries that this one has not answered; this one's own leases do not count. `now` in
+        seconds.
         """
         wanted = is_open(labeller=labeller, now=now, overlap=overlap)
-        statement = select(queries).where(queries.c.run == run, wanted).order_by(queries.c.counter).limit(limit)
+        statement = (
+            select(queries).where(queries.c.run == run, wanted).order_by(queries.c.counter).limit(limit)
+        )
         with reading(self._engine) as connection:
             return [query_from_row(row) for row in connection.execute(statement)]
 
     def lease(
         self, query_ids: Sequence[str], *, labeller: str, seconds: float, now: float, overlap: int = 1
     ) -> tuple[str, ...]:
-        """Keep queries for a labeller until now + seconds; returns those still open, now leased or leased longer."""
+        """Keep queries for a labeller until now + seconds; returns those that are open, and leased now."""
         with writing(self._engine) as connection:
-            return lease_queries(connection, query_ids, labeller, until=now + seconds, now=now, overlap=overlap)
+            return lease_queries(
+                connection, query_ids, labeller, until=now + seconds, now=now, overlap=overlap
+            )
 
     def release(self, query_ids: Sequence[str], *, labeller: str) -> None:
         """Give a labeller's leases back."""
@@ -177,7 +192,9 @@ class FeedbackStore:
         )
         with reading(self._engine) as connection:
             number = connection.execute(asked).scalar_one()
-            still_open = connection.execute(asked.where(is_open(labeller=None, now=None, overlap=1))).scalar_one()
+            still_open = connection.execute(
+                asked.where(is_open(labeller=None, now=None, overlap=1))
+            ).scalar_one()
             groups = {(bool(row[0]), bool(row[1])): row[2] for row in connection.execute(answered)}
         others = groups.get((False, False), 0) + groups.get((False, True), 0)
         return Counts(number, groups.get((True, False), 0), groups.get((True, True), 0), still_open, others)
@@ -185,12 +202,16 @@ class FeedbackStore:
     def runs(self) -> list[str]:
         """The runs that have queries, by name."""
         with reading(self._engine) as connection:
-            return list(connection.execute(select(queries.c.run).distinct().order_by(queries.c.run)).scalars())
+            return list(
+                connection.execute(select(queries.c.run).distinct().order_by(queries.c.run)).scalars()
+            )
 
     def next_counter(self, run: str) -> int:
         """One more than the highest counter among the run's queries; 0 where there is none."""
         with reading(self._engine) as connection:
-            last = connection.execute(select(func.max(queries.c.counter)).where(queries.c.run == run)).scalar_one()
+            last = connection.execute(
+                select(func.max(queries.c.counter)).where(queries.c.run == run)
+            ).scalar_one()
         return 0 if last is None else last + 1
 
     def export_jsonl(self, path: str | Path, *, run: str | None = None) -> int:
@@ -201,7 +222,7 @@ class FeedbackStore:
         return len(records)
 
     def import_jsonl(self, path: str | Path) -> Intake:
-        """Take in an export or a journal: what is new is added, what is known is left, what is wrong is reported."""
+        """Take in an export or a journal: the new is added, the known is left, the wrong is reported."""
         numbered = list(read_records(Path(path)))
         with writing(self._engine) as connection:
             self._meet_journal(connection)
@@ -222,7 +243,7 @@ class FeedbackStore:
             connection.execute(update(store_format).values(journal_bytes=self.journal.append(new)))
 
     def _meet_journal(self, connection: Connection) -> None:
-        """Make store and journal agree where a process died between the two, or one of them was restored or lost."""
+        """Make store and journal agree where a process died between the two, or one was restored or lost."""
         if self.journal is None:
             return
         committed = connection.execute(select(store_format.c.journal_bytes)).scalar_one()
@@ -238,3 +259,23 @@ class FeedbackStore:
                 warnings.warn(f"{self.journal.path} from byte {committed}: {problem}", stacklevel=4)
             length = self.journal.length()
         connection.execute(update(store_format).values(journal_bytes=length))
+
+
+def rebuild_store(journal: str | Path, path: str | Path) -> Intake:
+    """Make a store from a journal or an export; in one that is there, add only what is missing.
+
+    Torn and unreadable lines are left out and reported. Raises `UsageError` where the journal is not there or the
+    file at `path` is no store or damaged: move that one away first.
+    """
+    source, target = Path(journal), Path(path)
+    if not source.is_file():
+        raise UsageError(f"there is no journal at {source}: check the path")
+    if source.resolve() != target.with_suffix(".jsonl").resolve():
+        with FeedbackStore(target) as store:
+            return store.import_jsonl(source)
+    made = not target.exists()
+    with FeedbackStore(target) as store:  # opening takes in what the store lacks of the journal beside it
+        intake = store.import_jsonl(source)
+        if not made:
+            return intake
+        return Intake(intake.known, 0, tuple(dict.fromkeys([*store.repairs, *intake.problems])))

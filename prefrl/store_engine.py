@@ -1,4 +1,4 @@
-"""Connections to the store's database: durable, patient, one writer at a time, with errors that name a fix."""
+"""Connections to the store's database: durable, patient, one writer at a time, errors that name a fix."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +13,10 @@ from prefrl.errors import UsageError
 BUSY_SECONDS = 30.0
 POSTGRESQL_LOCK = 0x70726566726C  # "prefrl": the advisory lock that writers hold in turn
 SQLITE_SETTINGS = (
-    "PRAGMA journal_mode = DELETE",  # before 3.51.3 WAL can corrupt a file that two processes checkpoint at once
-    "PRAGMA synchronous = EXTRA",  # FULL, and the folder is synced too: without it a power cut can undo a commit
+    # Before 3.51.3, WAL can corrupt a file that two processes checkpoint at once.
+    "PRAGMA journal_mode = DELETE",
+    # A power cut may bring a rollback journal back, which undoes a commit; our own journal redoes it.
+    "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
 )
 FIXES = {
@@ -36,19 +38,27 @@ def store_url(url_or_path: str | Path) -> URL:
     try:
         url = make_url(str(url_or_path))
     except ArgumentError as error:
-        raise UsageError(f"the store's address is not a URL ({error}): give a path or postgresql://...") from error
-    if url.get_backend_name() not in ("sqlite", "postgresql") or (url.get_backend_name() == "sqlite" and not url.database):
-        raise UsageError(f"the store cannot be kept at {url}: give a path, sqlite:///path or postgresql://...")
+        raise UsageError(
+            f"the store's address is not a URL ({error}): give a path or postgresql://..."
+        ) from error
+    if url.get_backend_name() not in ("sqlite", "postgresql") or (
+        url.get_backend_name() == "sqlite" and not url.database
+    ):
+        raise UsageError(
+            f"the store cannot be kept at {url}: give a path, sqlite:///path or postgresql://..."
+        )
     return url
 
 
 def make_engine(url: URL) -> Engine:
-    """An engine whose transactions read unless they ask to write, and whose writers take turns from their start."""
+    """An engine whose transactions read unless they ask to write; writers take turns from their start."""
     sqlite = url.get_backend_name() == "sqlite"
     try:
         engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
     except (ImportError, NoSuchModuleError) as error:
-        raise UsageError(f"no driver for {url.drivername} is installed ({error}): pip install psycopg, or use a path") from error
+        raise UsageError(
+            f"no driver for {url.drivername} is installed ({error}): pip install psycopg, or use a path"
+        ) from error
     if sqlite:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -65,11 +75,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that waits its turn, then is the only writer until it is committed at the block's end."""
-    with explained_store_errors(engine), engine.connect().execution_options(prefrl_writes=True) as connection:
-        with connection.begin():
-            if engine.dialect.name == "postgresql":  # also keeps event numbers in the order of commits
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POSTGRESQL_LOCK})")
-            yield connection
+    writer = engine.execution_options(prefrl_writes=True)
+    with explained_store_errors(engine), writer.connect() as connection, connection.begin():
+        if engine.dialect.name == "postgresql":  # also keeps event numbers in the order of commits
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POSTGRESQL_LOCK})")
+        yield connection
 
 
 @contextmanager
@@ -79,7 +89,9 @@ def explained_store_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
-        raise UsageError(f"the store at {where} refuses a record that contradicts another: {error.orig}") from error
+        raise UsageError(
+            f"the store at {where} refuses a record that contradicts another: {error.orig}"
+        ) from error
     except DBAPIError as error:
         message = str(error.orig)
         fix = next((fix for symptom, fix in FIXES.items() if symptom in message.lower()), message)

@@ -21,7 +21,9 @@ def is_open(*, labeller: str | None, now: float | None, overlap: int) -> ColumnE
     if now is None:
         return and_(*conditions, answered < overlap)
     has_answered = exists().where(by.c.query_id == leases.c.query_id, by.c.labeller == leases.c.labeller)
-    held = select(func.count()).where(leases.c.query_id == queries.c.id, leases.c.until > now, not_(has_answered))
+    held = select(func.count()).where(
+        leases.c.query_id == queries.c.id, leases.c.until > now, not_(has_answered)
+    )
     if labeller is not None:
         held = held.where(leases.c.labeller != labeller)
     return and_(*conditions, answered + held.scalar_subquery() < overlap)
@@ -30,7 +32,7 @@ def is_open(*, labeller: str | None, now: float | None, overlap: int) -> ColumnE
 def lease_queries(
     connection: Connection, query_ids: Sequence[str], labeller: str, *, until: float, now: float, overlap: int
 ) -> tuple[str, ...]:
-    """Lease those of the queries that are open to the labeller, in the order given; expired leases are dropped."""
+    """Lease those of the queries that are open to the labeller, in the order given; drop expired leases."""
     known = set(find_by(connection, select(queries.c.id), queries.c.id, query_ids, lambda row: row.id))
     if unknown := [query for query in query_ids if query not in known]:
         raise UsageError(f"query {unknown[0]!r} is unknown: lease queries that open_queries returns")

@@ -32,8 +32,8 @@ Stored = TypeVar("Stored", Query, Answer, Remark)
 def accept_records(connection: Connection, records: Iterable[Record]) -> list[Record]:
     """Insert the records that are new and return them; those known with equal content are left out.
 
-    Raises `UsageError` for a record that contradicts a stored one or speaks of an unknown one; the whole batch is
-    checked, kind by kind in its order, before any of that kind is inserted.
+    Raises `UsageError` for a record that contradicts a stored one or speaks of an unknown one; the whole
+    batch is checked, kind by kind in its order, before any of that kind is inserted.
     """
     accepted: list[Record] = []
     for record_type, group in groupby(records, type):
@@ -77,7 +77,11 @@ def all_records(connection: Connection, run: str | None = None) -> Iterator[Reco
 
 
 def find_by(
-    connection: Connection, statement: Select[Any], column: Column[Any], values: Iterable[Any], decode: Callable[[Any], Item]
+    connection: Connection,
+    statement: Select[Any],
+    column: Column[Any],
+    values: Iterable[Any],
+    decode: Callable[[Any], Item],
 ) -> list[Item]:
     """The rows of a statement whose column has one of the values, decoded."""
     wanted, found = sorted(set(values)), []
@@ -98,7 +102,9 @@ def _accept_queries(connection: Connection, batch: Sequence[Query]) -> list[Quer
         taken = find_by(connection, same_run, queries.c.counter, used, lambda row: row.counter)
         if taken or len(set(used)) < len(used):
             twice = taken[0] if taken else next(one for one in used if used.count(one) > 1)
-            raise UsageError(f"run {run} has another query with counter {twice}: count on from next_counter(run)")
+            raise UsageError(
+                f"run {run} has another query with counter {twice}: count on from next_counter(run)"
+            )
     originals = [query.repeat_of for query in new if query.repeat_of]
     _check_known(connection, queries.c.id, originals, {query.id for query in new}, "repeated query")
     if new:
@@ -107,11 +113,15 @@ def _accept_queries(connection: Connection, batch: Sequence[Query]) -> list[Quer
 
 
 def _accept_answers(connection: Connection, batch: Sequence[Answer]) -> list[Answer]:
-    asked = find_by(connection, select(queries), queries.c.id, (one.query_id for one in batch), query_from_row)
+    asked = find_by(
+        connection, select(queries), queries.c.id, (one.query_id for one in batch), query_from_row
+    )
     query_by_id = {query.id: query for query in asked}
     for answer in batch:
         if answer.query_id not in query_by_id:
-            raise UsageError(f"answer {answer.id} is to unknown query {_short(answer.query_id)}: add the query first")
+            raise UsageError(
+                f"answer {answer.id} is to unknown query {_short(answer.query_id)}: add the query first"
+            )
         check_answer(query_by_id[answer.query_id], answer)
     ids = [answer.id for answer in batch]
     earlier = [answer.supersedes for answer in batch if answer.supersedes]
@@ -133,16 +143,20 @@ def _check_superseded(connection: Connection, new: Sequence[Answer], stored: Ite
             old = known.get(answer.supersedes)
             if old is None or (old.query_id, old.labeller) != (answer.query_id, answer.labeller):
                 raise UsageError(
-                    f"answer {answer.id} supersedes {answer.supersedes}, which is no answer of {answer.labeller}"
-                    f" to query {answer.query_id}: give the id of one"
+                    f"answer {answer.id} supersedes {answer.supersedes}, which is no answer"
+                    f" of {answer.labeller} to query {answer.query_id}: give the id of one"
                 )
             if replaced_by.setdefault(old.id, answer.id) != answer.id:
-                raise UsageError(f"answer {old.id} is superseded by {replaced_by[old.id]} already: supersede that one")
+                raise UsageError(
+                    f"answer {old.id} is superseded by {replaced_by[old.id]} already: supersede that one"
+                )
         known[answer.id] = answer
 
 
 def _accept_remarks(connection: Connection, batch: Sequence[Remark]) -> list[Remark]:
-    stored = find_by(connection, select(remarks), remarks.c.id, (remark.id for remark in batch), remark_from_row)
+    stored = find_by(
+        connection, select(remarks), remarks.c.id, (remark.id for remark in batch), remark_from_row
+    )
     new = _new_records(batch, stored)
     if new:
         connection.execute(insert(remarks), [remark_row(remark) for remark in new])

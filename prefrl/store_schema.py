@@ -25,7 +25,8 @@ from sqlalchemy import (
 )
 
 from prefrl.errors import UsageError
-from prefrl.feedback import MAX_NAME, Answer, Kind, Query, Remark, decode_value
+from prefrl.feedback import Answer, Kind, Query, Remark, Value
+from prefrl.feedback_checks import MAX_NAME
 
 FORMAT_VERSION = 1
 MIGRATIONS: dict[int, tuple[str, ...]] = {}
@@ -106,7 +107,8 @@ leases = Table(  # who is looking at what until when; of the moment, so neither 
 CURRENT_ANSWERS = """
 CREATE VIEW current_answers AS SELECT * FROM answers WHERE NOT withdrawn AND NOT EXISTS (
     SELECT 1 FROM answers AS later
-    WHERE later.query_id = answers.query_id AND later.labeller = answers.labeller AND later.event > answers.event)
+    WHERE later.query_id = answers.query_id AND later.labeller = answers.labeller AND later.event >
+    answers.event)
 """
 current_answers = answers.to_metadata(MetaData(), name="current_answers")
 
@@ -131,7 +133,9 @@ def prepare_tables(connection: Connection, where: str) -> None:
     found = inspect(connection).get_table_names()
     if "store_format" not in found:
         if found:
-            raise UsageError(f"{where} is a database of something else (it has a table {found[0]}): choose another file")
+            raise UsageError(
+                f"{where} is a database of something else (it has a table {found[0]}): choose another file"
+            )
         _create(connection)
         return
     version = connection.execute(select(store_format.c.version)).scalar_one()
@@ -147,7 +151,7 @@ def check_format(version: int, where: str) -> None:
     """Raise `UsageError` for a store that a newer version of this package has written."""
     if version > FORMAT_VERSION:
         raise UsageError(
-            f"{where} has store format {version} and this version of prefrl reads up to {FORMAT_VERSION}: upgrade prefrl"
+            f"{where} has store format {version} and this prefrl reads up to {FORMAT_VERSION}: upgrade prefrl"
         )
 
 
@@ -196,7 +200,9 @@ def answer_from_row(row: Any) -> Answer:
     fields = dict(row._mapping)
     kind, value = Kind(fields.pop("kind")), fields.pop("value")
     shown = tuple(json.loads(fields.pop("shown")))
-    return Answer(value=None if value is None else decode_value(kind, json.loads(value)), shown=shown, **fields)
+    return Answer(
+        value=None if value is None else _decode_value(kind, json.loads(value)), shown=shown, **fields
+    )
 
 
 def remark_row(remark: Remark) -> dict[str, Any]:
@@ -207,3 +213,12 @@ def remark_row(remark: Remark) -> dict[str, Any]:
 def remark_from_row(row: Any) -> Remark:
     """The remark that a row holds."""
     return Remark(**{name: value for name, value in row._mapping.items() if name != "event"})
+
+
+def _decode_value(kind: Kind, value: Any) -> Value:
+    """A value as it comes out of JSON in the type that its kind has."""
+    if kind is Kind.PAIR:
+        return float(value)
+    if kind is Kind.MARKS:
+        return tuple(map(float, value))
+    return tuple(value) if isinstance(value, list) else value

@@ -6,6 +6,7 @@ own PPO, a Stable-Baselines3 agent and a user's script all drive this one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,13 +90,19 @@ class PreferenceLearner:
         )
 
     def observe(self, rollout: Rollout, env: object, step: int, *, share: float) -> None:
-        """Cuts candidate segments from a rollout; ``share`` of the pool's size at most."""
-        count = max(2, round(self.config.query.pool_size * share))
+        """Cuts candidate segments from a rollout; ``share`` of the pool's size at most.
+
+        The first pool is larger: the initial labels should not all be about the same few segments.
+        """
+        capacity = self.config.query.pool_size
+        if self.ensemble.version == 0:
+            capacity = max(capacity, 2 * self.due(0.0))
+        count = max(2, math.ceil(capacity * share))
         length = self.config.query.segment_length
         segments = cut_segments(rollout, self.layout, env, length=length, count=count, step=step, rng=self._rng)
         if len(segments):
             self.pool.append(segments)
-        while len(self.pool) > 1 and sum(map(len, self.pool[1:])) >= self.config.query.pool_size:
+        while len(self.pool) > 1 and sum(map(len, self.pool[1:])) >= capacity:
             self.pool.pop(0)
 
     def due(self, progress: float) -> int:
@@ -215,6 +222,26 @@ class PreferenceLearner:
             for size in state["pool_sizes"]:
                 self.pool.append(whole.take(np.arange(first, first + size)))
                 first += size
+
+    def adopt(self) -> None:
+        """Takes over queries of this run that are in the store but not in the state loaded: asked after it.
+
+        What a resumed run cannot repeat bit for bit (a person's session, a GPU's arithmetic) must not be
+        asked again under the same ids. A query that a scripted teacher left unanswered is answered now.
+        """
+        fresh = self.store.queries(self.run, after=len(self.asked) - 1)
+        if not fresh:
+            return
+        ids = list(dict.fromkeys(item for query in fresh for item in query.items))
+        segments = load_segments(self.folder, ids)
+        rows = dict(zip(ids, self.bank.add(ids, segments).tolist(), strict=True))
+        self.asked.extend(Asked(query.id, rows[query.items[0]], rows[query.items[1]]) for query in fresh)
+        answered = {answer.query_id for answer in self.store.current_answers(self.run)}
+        left = [query for query in fresh if query.id not in answered]
+        if left and self.teacher.answers_at_once:
+            true = dict(zip(ids, segments.true_reward, strict=True))
+            sides = (np.stack([true[query.items[side]] for query in left]) for side in (0, 1))
+            self._store_answers(left, self.teacher.answer(*sides))
 
     def _post(self, pool: Segments, chosen: np.ndarray, step: int) -> list[Query]:
         """Segments to the bank and to disk, queries to the store, in this order: a query never lacks its clips."""

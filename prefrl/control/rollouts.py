@@ -11,6 +11,9 @@ from gymnasium.vector import VectorEnv
 
 from prefrl.control.acting import Actor, Decision
 
+LASTING_INFOS = ("episode_seed", "episode_step", "state")
+"""Infos that describe the present observation and are recorded with the next step."""
+
 
 @dataclass
 class Rollout:
@@ -127,6 +130,28 @@ class Collector:
                 record.final_value(t, rows, self.actor.values(final))
             self.episodes.add(self.infos["score"], self.infos["episode_end"])
         return record.rollout(self.actor.values(self.observation))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The world and what it last showed; empty of the world where it cannot be saved."""
+        exact = bool(getattr(self.env, "exact", False))
+        return {
+            "env": self.env.get_state() if exact else None,  # type: ignore[attr-defined]
+            "observation": self.observation,
+            "infos": {name: self.infos[name] for name in LASTING_INFOS if name in self.infos},
+            "episodes": self.episodes.state_dict(),
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from ``state_dict``; a world that cannot be restored begins new episodes instead."""
+        self.episodes.load_state_dict(state["episodes"])
+        self.rng.bit_generator.state = state["rng"]
+        if state["env"] is not None:
+            self.env.set_state(state["env"])  # type: ignore[attr-defined]
+            self.observation, self.infos = state["observation"], dict(state["infos"])
+            return
+        self.observation, self.infos = self.env.reset()
+        self.episodes.running[:], self.episodes.steps[:] = 0.0, 0
 
 
 class _Recorder:

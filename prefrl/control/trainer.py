@@ -15,9 +15,11 @@ import torch
 from prefrl.control.acting import Actor
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import EpisodeReturns, MakeEnv, evaluate_policy
+from prefrl.control.pace import make_pace
 from prefrl.control.policies import is_image, make_policy
 from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.rollouts import Collector, Rollout
+from prefrl.errors import UsageError
 from prefrl.moments import RunningMoments
 from prefrl.policy_gradient import explained_variance, generalised_advantages
 from prefrl.ppo import PolicyBatch, update_policy
@@ -57,25 +59,25 @@ class Trainer:
         self.collector = Collector(self.env, self.actor, np.random.default_rng([config.seed, 0]))
         self.learning_rate = config.ppo.learning_rate
         self.step = 0
-        self.rollouts = 0
-        self.sessions = 0
+        self.pace = make_pace(config, learner)
         self._generator = torch.Generator().manual_seed(config.seed)
 
     @property
     def progress(self) -> float:
-        """Share of the run that is over, in [0, 1]."""
-        return min(1.0, self.step / self.config.steps)
-
-    def run(self) -> Iterator[Row]:
-        """Trains to the end of the step budget, one row of metrics per rollout."""
-        while self.learner is not None and self.learner.ensemble.version == 0 and not self.done:
-            yield self._explore()
-        while not self.done:
-            yield self._advance()
+        """Share of the run that is over, in [0, 1]; it drives every schedule."""
+        return self.pace.progress(self.step)
 
     @property
     def done(self) -> bool:
-        return self.step >= self.config.steps
+        return self.pace.done(self.step)
+
+    def run(self) -> Iterator[Row]:
+        """Trains until the budgets are spent, one row of metrics per rollout (or per wait for a person)."""
+        while self.learner is not None and self.learner.ensemble.version == 0 and not self.done:
+            yield from self._explore()
+        while not self.done:
+            yield from self.pace.waits(self.step)
+            yield self._advance()
 
     def evaluate(self) -> EpisodeReturns:
         """Fresh episodes of the present policy: mean action for continuous actions, sampled for discrete."""
@@ -90,18 +92,59 @@ class Trainer:
     def close(self) -> None:
         self.env.close()
 
-    def _explore(self) -> Row:
+    @property
+    def exact(self) -> bool:
+        """Whether a resumed run ends at exactly the figures of an undisturbed one."""
+        at_once = self.learner is None or self.learner.teacher.answers_at_once
+        return at_once and self.device.type == "cpu" and bool(getattr(self.env, "exact", False))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, taken between two rollouts."""
+        return {
+            "step": self.step,
+            "policy": self.policy.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "learning_rate": self.learning_rate,
+            "moments": None if self.moments is None else self.moments.state_dict(),
+            "value_scale": self.value_scale.state_dict(),
+            "collector": self.collector.state_dict(),
+            "learner": None if self.learner is None else self.learner.state_dict(),
+            "pace": self.pace.state_dict(),
+            "generator": self._generator.get_state(),
+            "torch": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], *, repeat: bool) -> None:
+        """Continues from ``state_dict``. ``repeat``: what the store holds beyond it will be asked again, equal."""
+        self.step, self.learning_rate = state["step"], state["learning_rate"]
+        self.policy.load_state_dict(state["policy"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.moments is not None:
+            self.moments.load_state_dict(state["moments"])
+        self.value_scale.load_state_dict(state["value_scale"])
+        self.collector.load_state_dict(state["collector"])
+        if self.learner is not None:
+            self.learner.load_state_dict(state["learner"])
+            if not repeat:
+                self.learner.adopt()
+        self.pace.load_state_dict(state["pace"])
+        self._generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch"])
+
+    def _explore(self) -> Iterator[Row]:
         """A rollout of the untrained policy; once there are enough, the first labels and the first fit."""
         assert self.learner is not None
         initial = self.config.query.initial_steps
-        rollout = self._collect()
-        self.learner.observe(rollout, self.env, self.step, share=rollout.steps / initial)
-        self._take_in(rollout)
-        row = self._row(rollout)
-        if self.step >= initial or self.done:
-            row |= self._ask_and_fit(rollout)
-        self._forget_episodes()
-        return row
+        if self.step < initial:
+            rollout = self._collect()
+            self.learner.observe(rollout, self.env, self.step, share=rollout.steps / initial)
+            self._take_in(rollout)
+            self._forget_episodes()
+            yield self._row(rollout)
+            return
+        self.learner.ask(self.pace.queries_due(self.step), self.step)
+        yield from self.pace.waits(self.step)
+        yield {"step": self.step} | self._fit()
 
     def _advance(self) -> Row:
         """One rollout, its reward by one version of the ensemble, one update, and what the labels ask for."""
@@ -112,8 +155,8 @@ class Trainer:
             row["learned_return"] = float(reward.sum(0).mean())
             per_session = self.config.steps / self.config.query.sessions
             self.learner.observe(rollout, self.env, self.step, share=rollout.steps / per_session)
-            if int(self.progress * self.config.query.sessions) > self.sessions:
-                row |= self._ask_and_fit(rollout)
+            if self.pace.session_due(self.step):
+                row |= self._hold_session(rollout)
             row |= {"labels": self.learner.labels, "skips": self.learner.skips}
         self._forget_episodes()
         return row
@@ -121,7 +164,6 @@ class Trainer:
     def _collect(self) -> Rollout:
         rollout = self.collector.collect_rollout(self.config.rollout_steps)
         self.step += rollout.steps
-        self.rollouts += 1
         return rollout
 
     def _reward(self, rollout: Rollout) -> np.ndarray:
@@ -131,20 +173,26 @@ class Trainer:
             return np.zeros_like(rollout.true_reward)
         return rollout.true_reward
 
-    def _ask_and_fit(self, rollout: Rollout) -> Row:
-        """One session: tell the teacher how episodes go, ask what is due, fit to all answers."""
+    def _hold_session(self, rollout: Rollout) -> Row:
+        """Tell the teacher how episodes go, ask what is due, fit to all answers so far."""
         assert self.learner is not None
-        self.sessions = int(self.progress * self.config.query.sessions)
-        assessed = self.learner.assess(rollout, self.env, self.step) if self.learner.ensemble.version else {}
+        assessed = self.learner.assess(rollout, self.env, self.step)
         episodes = self.collector.episodes
         mean_return, mean_length = episodes.mean_return(10), episodes.mean_length(10)
         if mean_return is not None and mean_length is not None:
             self.learner.teacher.set_episode_statistics(mean_return, mean_length)
-        self.learner.ask(self.learner.due(self.progress), self.step)
+        self.learner.ask(self.pace.queries_due(self.step), self.step)
+        return assessed | self._fit()
+
+    def _fit(self) -> Row:
+        assert self.learner is not None
         fit = self.learner.fit()
+        self.pace.session_held(self.step)
         if fit is None:
-            return assessed
-        return assessed | {
+            raise UsageError(
+                f"not one of {len(self.learner.asked)} queries has a usable answer: choose a teacher that skips less"
+            )
+        return {
             "fit_loss": fit.train_loss,
             "log_loss": fit.validation_loss,
             "fit_epochs": fit.epochs,
@@ -152,6 +200,7 @@ class Trainer:
             "reward_version": self.learner.ensemble.version,
             "labels": self.learner.labels,
             "skips": self.learner.skips,
+            "labels_due": len(self.learner.asked),
         }
 
     def _update(self, rollout: Rollout, reward: np.ndarray) -> Row:
@@ -170,7 +219,9 @@ class Trainer:
         self.policy.train()
         metrics = update_policy(self.policy.evaluate, self.optimizer, batch, config, generator=self._generator)
         if config.target_kl is not None:
-            self.learning_rate = adapt_learning_rate(self.learning_rate, metrics["last_kl"], config.target_kl)
+            self.learning_rate = adapt_learning_rate(
+                self.learning_rate, metrics["last_kl"], config.target_kl, maximum=config.max_learning_rate
+            )
         self._take_in(rollout)
         return metrics | {"explained_variance": explained, "learning_rate": self.learning_rate}
 

@@ -1,0 +1,232 @@
+"""A whole run in a folder: train, record, save, resume, evaluate, summarise.
+
+``train`` is what the command line calls and what a script with its own environment calls.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from prefrl.checkpoints import load_checkpoint, save_checkpoint
+from prefrl.config_io import config_from_dict, config_to_dict
+from prefrl.control.build import make_device, make_learner
+from prefrl.control.config import TrainConfig
+from prefrl.control.evaluation import EpisodeReturns, MakeEnv
+from prefrl.control.trainer import Row, Trainer
+from prefrl.errors import UsageError
+from prefrl.provenance import provenance
+from prefrl.runlog import RunFolder
+from prefrl.schedules import passes_multiple
+from prefrl.store import FeedbackStore
+
+STORE = "feedback.sqlite"
+CHECKPOINTS = "checkpoints"
+SEGMENTS = "segments"
+
+Watch = Callable[[Row], None]
+"""Called with every row of metrics; a progress bar, say."""
+
+
+class Interrupted(Exception):
+    """The run was asked to stop and has saved itself; the message says how to go on."""
+
+
+def train(
+    config: TrainConfig,
+    make_env: MakeEnv,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """Trains an agent and leaves a run folder behind.
+
+    Args:
+        config: the run's settings. A resumed run must be given the settings it was started with.
+        make_env: ``(num_envs, seed)`` to a vector environment of the task.
+        folder: the run folder; must not hold a run yet, unless ``resume``.
+        resume: continue the run in ``folder`` from its newest checkpoint, or from the start if there is none.
+        watch: called with every row of metrics.
+
+    Returns:
+        The summary, as it stands in ``summary.json``.
+
+    Raises:
+        UsageError: the folder holds a run already, or none to resume, or other settings; the disk is full.
+        Interrupted: SIGINT or SIGTERM came; everything is saved.
+        FloatingPointError: training has diverged; the last checkpoint is intact.
+    """
+    folder = Path(folder)
+    if resume:
+        run = RunFolder.open(folder)
+        _check_same_settings(run, config)
+        done = run.read_summary()
+        if done is not None:
+            return done
+    else:
+        run = RunFolder.create(folder, config_to_dict(config))
+    with run, FeedbackStore(folder / STORE) as store:
+        return _Session(config, make_env, run, store, watch).run(resume=resume)
+
+
+def load_config(folder: str | Path) -> TrainConfig:
+    """The settings that the run in a folder was started with."""
+    return config_from_dict(TrainConfig, RunFolder.open(folder).config)
+
+
+def make_agent(
+    config: TrainConfig, make_env: MakeEnv, store: FeedbackStore, folder: Path, device: torch.device
+) -> Trainer:
+    """The trainer of a run, from its first or at any later step, as its config says."""
+    torch.manual_seed(config.seed)
+    learner = None
+    if config.reward == "learned":
+        world = make_env(1, config.seed)
+        learner = make_learner(config, world, store, folder / SEGMENTS, run=folder.name, device=device)
+        world.close()
+    return Trainer(config, make_env, learner, device)
+
+
+class _Session:
+    """One process's share of a run."""
+
+    def __init__(
+        self, config: TrainConfig, make_env: MakeEnv, run: RunFolder, store: FeedbackStore, watch: Watch | None
+    ) -> None:
+        self.config, self.run_folder, self.watch = config, run, watch
+        self.device = make_device(config.device)
+        self.trainer = make_agent(config, make_env, store, run.path, self.device)
+        self.untrained: EpisodeReturns | None = None
+        self.correlation: float | None = None
+        self.seconds_before = 0.0
+        self.exact = self.trainer.exact
+        self.started = time.monotonic()
+
+    def run(self, *, resume: bool) -> dict[str, Any]:
+        try:
+            if resume and any((self.run_folder.path / CHECKPOINTS).glob("*.pt")):
+                self._restore()
+            else:
+                self.run_folder.truncate_after(-1)
+                self.untrained = self.trainer.evaluate()
+            with _stop_signals() as stopping:
+                self._train(stopping)
+            return self._finish()
+        finally:
+            self.trainer.close()
+
+    def _train(self, stopping: threading.Event) -> None:
+        trainer, saved, before = self.trainer, self.trainer.step, self.trainer.step
+        for row in trainer.run():
+            self._record(row, trainer.step - before)
+            before = trainer.step
+            due = passes_multiple(saved, trainer.step, self.config.checkpoint_every_steps)
+            if due or stopping.is_set():
+                self._save()
+                saved = trainer.step
+            if stopping.is_set() and not trainer.done:
+                raise Interrupted(f"stopped at step {trainer.step}, saved; go on with --resume --run {self.run_folder.path}")
+
+    def _record(self, row: Row, steps: int) -> None:
+        seconds = self.seconds_before + time.monotonic() - self.started
+        last = getattr(self, "_last_seconds", self.seconds_before)
+        if steps:
+            row["steps_per_second"] = steps / max(seconds - last, 1e-9)
+            self._last_seconds = seconds
+        row["seconds"] = seconds
+        self.correlation = row.get("reward_correlation", self.correlation)
+        if "waiting" not in row:
+            self.run_folder.log(row)
+        if self.watch is not None:
+            self.watch(row)
+
+    def _save(self) -> None:
+        state = {
+            "trainer": self.trainer.state_dict(),
+            "untrained": None if self.untrained is None else self.untrained.scores,
+            "correlation": self.correlation,
+            "seconds": self.seconds_before + time.monotonic() - self.started,
+            "exact": self.exact,
+        }
+        save_checkpoint(self.run_folder.path / CHECKPOINTS, self.trainer.step, state)
+
+    def _restore(self) -> None:
+        _, state = load_checkpoint(self.run_folder.path / CHECKPOINTS)
+        same = provenance()["versions"] == self.run_folder.provenance()["versions"]
+        self.exact = bool(state["exact"]) and self.trainer.exact and same
+        self.trainer.load_state_dict(state["trainer"], repeat=self.exact)
+        self.untrained = EpisodeReturns(state["untrained"])
+        self.correlation, self.seconds_before = state["correlation"], state["seconds"]
+        self._last_seconds = self.seconds_before
+        self.run_folder.truncate_after(self.trainer.step)
+
+    def _finish(self) -> dict[str, Any]:
+        trainer, config = self.trainer, self.config
+        wall = self.seconds_before + time.monotonic() - self.started
+        final = trainer.evaluate()
+        self._save()
+        assert self.untrained is not None
+        learner, origin = trainer.learner, provenance()
+        summary = {
+            "task": config.task,
+            "seed": config.seed,
+            "steps": trainer.step,
+            "labels": 0 if learner is None else learner.labels,
+            "skips": 0 if learner is None else learner.skips,
+            "teacher": None if learner is None else config.teacher,
+            "reward": config.reward,
+            "agent": config.agent,
+            "true_return_mean": final.mean,
+            "true_return_std": final.std,
+            "untrained_return_mean": self.untrained.mean,
+            "steps_per_second": trainer.step / wall,
+            "wall_seconds": wall,
+            "reward_correlation": self.correlation,
+            "exact": self.exact,
+            "commit": origin["commit"],
+            "versions": origin["versions"],
+        }
+        self.run_folder.write_summary(summary)
+        return summary
+
+
+def _check_same_settings(run: RunFolder, config: TrainConfig) -> None:
+    started = config_from_dict(TrainConfig, run.config)
+    if started == config:
+        return
+    theirs, ours = config_to_dict(started), config_to_dict(config)
+    changed = next(name for name in ours if theirs[name] != ours[name])
+    raise UsageError(
+        f"{run.path} was started with {changed} {theirs[changed]}, not {ours[changed]}: "
+        "resume it with its own settings, or choose another --run"
+    )
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, so that a run stops between two rollouts, saved."""
+    stopping = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopping
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        stopping.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
