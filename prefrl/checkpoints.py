@@ -23,15 +23,15 @@ ARRAY = "__numpy__"
 """The key that marks a dictionary as an array in disguise."""
 DIGITS = 32
 NAME = re.compile(rf"checkpoint-(\d{{12,}})-([0-9a-f]{{{DIGITS}}})\.pt")
-PLAIN = (str, int, float, bool, type(None), bytes)
+PLAIN = (str, int, float, bool, type(None))
 BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
 def save_checkpoint(folder: str | Path, step: int, state: dict[str, Any]) -> Path:
     """Write the state after a step, durably, and drop all but the newest two; returns the file.
 
-    `state` nests dictionaries, lists and tuples of tensors, NumPy arrays and scalars, numbers, texts, bytes
-    and None; types, dtypes and shapes come back as they were, tensors on the CPU and detached. Checkpoints of
+    `state` nests dictionaries, lists and tuples of tensors, NumPy arrays and scalars, numbers, texts and
+    None; types, dtypes and shapes come back as they were, tensors on the CPU and detached. Checkpoints of
     the same or a later step are replaced: they belong to a run that went on differently. Raises `UsageError`
     where the disk refuses, with earlier checkpoints intact, and `TypeError` for anything else in the state.
     """

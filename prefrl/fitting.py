@@ -22,6 +22,9 @@ from prefrl.errors import UsageError
 from prefrl.fit_config import FitConfig
 from prefrl.member_layers import squared_norms
 
+OnEpoch = Callable[[int, float, float], None]
+"""Called after each pass with the gradient steps so far and the training and out-of-bag loss."""
+
 
 @dataclass(frozen=True)
 class FeedbackSet:
@@ -66,7 +69,14 @@ class RewardFitter:
         self.optimizer = torch.optim.Adam(self.ensemble.parameters(), lr=self.config.learning_rate, foreach=True)
         self.weight_decay = torch.full((self.ensemble.members,), self.config.weight_decay, device=device)
 
-    def fit(self, items: Items, feedback: Sequence[FeedbackSet], generator: torch.Generator) -> FitReport:
+    def fit(
+        self,
+        items: Items,
+        feedback: Sequence[FeedbackSet],
+        generator: torch.Generator,
+        *,
+        on_epoch: OnEpoch | None = None,
+    ) -> FitReport:
         """Fits the ensemble to all feedback so far and gives it its next version.
 
         Stops at ``max_epochs``, at ``max_gradient_steps``, or when the out-of-bag loss has stopped
@@ -85,7 +95,7 @@ class RewardFitter:
         if set_input_moments is not None:
             set_input_moments(items.inputs(annotated))
         counts = self._bootstrap_counts(sets)
-        report = self._epochs(items, sets, counts, generator)
+        report = self._epochs(items, sets, counts, generator, on_epoch)
         self.ensemble.set_normalisation(items, annotated)
         self.ensemble.version += 1
         return report
@@ -112,7 +122,12 @@ class RewardFitter:
         ]
 
     def _epochs(
-        self, items: Items, sets: list[FeedbackSet], counts: list[Tensor], generator: torch.Generator
+        self,
+        items: Items,
+        sets: list[FeedbackSet],
+        counts: list[Tensor],
+        generator: torch.Generator,
+        on_epoch: OnEpoch | None,
     ) -> FitReport:
         best, best_state, stale, steps = float("inf"), None, 0, 0
         train = validation = float("nan")
@@ -122,6 +137,8 @@ class RewardFitter:
             steps += taken
             train, validation = float(train_losses.mean()), float(validation_losses.nanmean())
             self._steer_weight_decay(train_losses, validation_losses, taken)
+            if on_epoch is not None:
+                on_epoch(steps, train, validation)
             if validation < best:
                 best, stale, best_state = validation, 0, copy.deepcopy(self.ensemble.state_dict())
             else:

@@ -119,7 +119,7 @@ def draw_candidate_pairs(
     """
     if num_segments < 0 or count < 0:
         raise ValueError(f"cannot draw {count} pairs from {num_segments} segments")
-    taken = _pair_numbers(num_segments, exclude)
+    taken = _pair_numbers(exclude)
     total = num_segments * (num_segments - 1) // 2
     # So many more as are taken: whatever is struck out, enough remain, and those are still uniform.
     drawn = rng.choice(total, size=min(total, count + len(taken)), replace=False)
@@ -133,19 +133,20 @@ def _largest(values: Floats, n: int, rng: np.random.Generator) -> Integers:
     return np.lexsort((rng.random(len(values)), -values))[:n].astype(np.int64)
 
 
-def _pair_numbers(num_segments: int, pairs: Integers | None) -> Integers:
-    """The number of each unordered pair {low < high} within the pool: high (high − 1)/2 + low."""
+def _pair_numbers(pairs: Integers | None) -> Integers:
+    """The number of each pair {low < high}: high (high − 1)/2 + low.
+
+    Pairs of a smaller pool come first, so an index beyond the pool gives a number that is never drawn.
+    """
     if pairs is None or len(pairs) == 0:
         return np.empty(0, np.int64)
     low, high = np.asarray(pairs, np.int64).min(axis=1), np.asarray(pairs, np.int64).max(axis=1)
-    inside = (low >= 0) & (high < num_segments) & (low < high)
-    return np.unique(high[inside] * (high[inside] - 1) // 2 + low[inside])
+    proper = (low >= 0) & (low < high)
+    return np.unique(high[proper] * (high[proper] - 1) // 2 + low[proper])
 
 
 def _pair_from_number(numbers: Integers) -> tuple[Integers, Integers]:
     numbers = numbers.astype(np.int64)
+    # Exact while 8 · number + 1 < 2^53, that is in pools of fewer than 47 million segments.
     high = ((1.0 + np.sqrt(1.0 + 8.0 * numbers)) / 2.0).astype(np.int64)
-    # The square root may round to the wrong side of an integer.
-    high -= high * (high - 1) // 2 > numbers
-    high += high * (high + 1) // 2 <= numbers
     return high, numbers - high * (high - 1) // 2

@@ -52,8 +52,6 @@ def labels_due(
     if not half_life > 0.0:
         raise ValueError(f"half_life must be above 0, not {half_life}")
     initial = round(budget * initial_fraction)
-    if progress == 1.0:
-        return budget
     share = progress
     if not math.isinf(half_life):
         share = math.log1p(progress / half_life) / math.log1p(1.0 / half_life)

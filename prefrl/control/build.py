@@ -9,6 +9,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from prefrl.control.config import RewardConfig, TrainConfig
+from prefrl.control.layout_files import save_layout
 from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.reward_networks import PixelRewardNetwork, VectorRewardNetwork
 from prefrl.control.segments import Layout, layout_of
@@ -58,6 +59,7 @@ def make_learner(
     """The reward side of a run in this world."""
     layout = make_layout(env)
     segments_folder.mkdir(parents=True, exist_ok=True)
+    save_layout(segments_folder, layout)
     teacher = make_teacher(config.teacher, np.random.default_rng([config.seed, 4]))
     ensemble = make_ensemble(layout, config.reward_model, device)
     return PreferenceLearner(config, layout, ensemble, teacher, store, run=run, segments_folder=segments_folder)

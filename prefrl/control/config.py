@@ -50,8 +50,8 @@ class QueryConfig:
     """Recent segments kept to draw candidates from."""
     initial_fraction: float = 0.25
     """Share of the labels asked for before training, of the untrained policy."""
-    initial_steps: int = 32_768
-    """Agent steps of the untrained policy that the first segments are cut from."""
+    initial_steps_fraction: float = 0.03
+    """Share of the run's steps taken by the untrained policy, from which the first segments are cut."""
     half_life: float = MUJOCO_HALF_LIFE
     """Progress at which the label rate has fallen to half."""
     sessions: int = 40
@@ -65,8 +65,9 @@ class QueryConfig:
         for name in ("segment_length", "candidates_per_query", "pool_size", "sessions", "open_queries"):
             if getattr(self, name) < 1:
                 raise UsageError(f"query.{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 < self.initial_fraction <= 1:
-            raise UsageError(f"query.initial_fraction must lie in (0, 1], not {self.initial_fraction}")
+        for name in ("initial_fraction", "initial_steps_fraction"):
+            if not 0 < getattr(self, name) <= 1:
+                raise UsageError(f"query.{name} must lie in (0, 1], not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ class TrainConfig:
                 f"query.segment_length {self.query.segment_length} does not fit into rollout_steps "
                 f"{self.rollout_steps}: lengthen the rollout or shorten the segments"
             )
-        if self.query.initial_steps >= self.steps:
-            raise UsageError(
-                f"query.initial_steps {self.query.initial_steps} leaves nothing of steps {self.steps}: lower it"
-            )
+
+    @property
+    def initial_steps(self) -> int:
+        """Agent steps of the untrained policy before the first fit."""
+        return max(1, round(self.steps * self.query.initial_steps_fraction))

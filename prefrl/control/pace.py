@@ -146,7 +146,7 @@ class HumanPace:
         labels, initial = self.learner.labels, self._initial_labels()
         if self.learner.ensemble.version == 0:
             return f"{initial - labels} of the first {initial} labels" if labels < initial else None
-        ahead = step - self.config.query.initial_steps > labels * self.config.query.max_steps_per_label
+        ahead = step - self.config.initial_steps > labels * self.config.query.max_steps_per_label
         if ahead and labels < self.config.labels:
             return f"more labels: {step} steps are trained on {labels}"
         return None

@@ -134,7 +134,7 @@ class Trainer:
     def _explore(self) -> Iterator[Row]:
         """A rollout of the untrained policy; once there are enough, the first labels and the first fit."""
         assert self.learner is not None
-        initial = self.config.query.initial_steps
+        initial = self.config.initial_steps
         if self.step < initial:
             rollout = self._collect()
             self.learner.observe(rollout, self.env, self.step, share=rollout.steps / initial)

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 
 from prefrl.checkpoints import load_checkpoint, save_checkpoint
-from prefrl.config_io import config_from_dict, config_to_dict
+from prefrl.config_io import config_to_dict
 from prefrl.control.build import make_device, make_learner
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import EpisodeReturns, MakeEnv
+from prefrl.control.run_settings import check_same_settings
 from prefrl.control.trainer import Row, Trainer
-from prefrl.errors import UsageError
 from prefrl.provenance import provenance
 from prefrl.runlog import RunFolder
 from prefrl.schedules import passes_multiple
@@ -68,7 +68,7 @@ def train(
     folder = Path(folder)
     if resume:
         run = RunFolder.open(folder)
-        _check_same_settings(run, config)
+        check_same_settings(folder, config)
         done = run.read_summary()
         if done is not None:
             return done
@@ -76,11 +76,6 @@ def train(
         run = RunFolder.create(folder, config_to_dict(config))
     with run, FeedbackStore(folder / STORE) as store:
         return _Session(config, make_env, run, store, watch).run(resume=resume)
-
-
-def load_config(folder: str | Path) -> TrainConfig:
-    """The settings that the run in a folder was started with."""
-    return config_from_dict(TrainConfig, RunFolder.open(folder).config)
 
 
 def make_agent(
@@ -108,6 +103,8 @@ class _Session:
         self.untrained: EpisodeReturns | None = None
         self.correlation: float | None = None
         self.seconds_before = 0.0
+        self.evaluation_seconds = 0.0
+        self.recorded_seconds = 0.0
         self.exact = self.trainer.exact
         self.started = time.monotonic()
 
@@ -118,6 +115,7 @@ class _Session:
             else:
                 self.run_folder.truncate_after(-1)
                 self.untrained = self.trainer.evaluate()
+                self.evaluation_seconds = time.monotonic() - self.started
             with _stop_signals() as stopping:
                 self._train(stopping)
             return self._finish()
@@ -137,11 +135,10 @@ class _Session:
                 raise Interrupted(f"stopped at step {trainer.step}, saved; go on with --resume --run {self.run_folder.path}")
 
     def _record(self, row: Row, steps: int) -> None:
-        seconds = self.seconds_before + time.monotonic() - self.started
-        last = getattr(self, "_last_seconds", self.seconds_before)
+        seconds = self._seconds()
         if steps:
-            row["steps_per_second"] = steps / max(seconds - last, 1e-9)
-            self._last_seconds = seconds
+            row["steps_per_second"] = steps / max(seconds - self.recorded_seconds, 1e-9)
+            self.recorded_seconds = seconds
         row["seconds"] = seconds
         self.correlation = row.get("reward_correlation", self.correlation)
         if "waiting" not in row:
@@ -149,12 +146,17 @@ class _Session:
         if self.watch is not None:
             self.watch(row)
 
+    def _seconds(self) -> float:
+        """Wall time of the run so far, over all its processes."""
+        return self.seconds_before + time.monotonic() - self.started
+
     def _save(self) -> None:
         state = {
             "trainer": self.trainer.state_dict(),
             "untrained": None if self.untrained is None else self.untrained.scores,
             "correlation": self.correlation,
-            "seconds": self.seconds_before + time.monotonic() - self.started,
+            "seconds": self._seconds(),
+            "evaluation_seconds": self.evaluation_seconds,
             "exact": self.exact,
         }
         save_checkpoint(self.run_folder.path / CHECKPOINTS, self.trainer.step, state)
@@ -166,12 +168,13 @@ class _Session:
         self.trainer.load_state_dict(state["trainer"], repeat=self.exact)
         self.untrained = EpisodeReturns(state["untrained"])
         self.correlation, self.seconds_before = state["correlation"], state["seconds"]
-        self._last_seconds = self.seconds_before
+        self.evaluation_seconds = state["evaluation_seconds"]
+        self.recorded_seconds = self.seconds_before
         self.run_folder.truncate_after(self.trainer.step)
 
     def _finish(self) -> dict[str, Any]:
         trainer, config = self.trainer, self.config
-        wall = self.seconds_before + time.monotonic() - self.started
+        training_seconds = self._seconds() - self.evaluation_seconds
         final = trainer.evaluate()
         self._save()
         assert self.untrained is not None
@@ -188,8 +191,8 @@ class _Session:
             "true_return_mean": final.mean,
             "true_return_std": final.std,
             "untrained_return_mean": self.untrained.mean,
-            "steps_per_second": trainer.step / wall,
-            "wall_seconds": wall,
+            "steps_per_second": trainer.step / training_seconds,
+            "wall_seconds": self._seconds(),
             "reward_correlation": self.correlation,
             "exact": self.exact,
             "commit": origin["commit"],
@@ -197,18 +200,6 @@ class _Session:
         }
         self.run_folder.write_summary(summary)
         return summary
-
-
-def _check_same_settings(run: RunFolder, config: TrainConfig) -> None:
-    started = config_from_dict(TrainConfig, run.config)
-    if started == config:
-        return
-    theirs, ours = config_to_dict(started), config_to_dict(config)
-    changed = next(name for name in ours if theirs[name] != ours[name])
-    raise UsageError(
-        f"{run.path} was started with {changed} {theirs[changed]}, not {ours[changed]}: "
-        "resume it with its own settings, or choose another --run"
-    )
 
 
 @contextmanager

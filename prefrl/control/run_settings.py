@@ -1,0 +1,32 @@
+"""Reading the settings of a run back from its folder; without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefrl.config_io import config_from_dict, config_to_dict
+from prefrl.control.config import TrainConfig
+from prefrl.errors import UsageError
+from prefrl.runlog import RunFolder
+
+
+def load_config(folder: str | Path) -> TrainConfig:
+    """The settings that the run in a folder was started with.
+
+    Raises:
+        UsageError: no run there, or settings that this version does not know.
+    """
+    return config_from_dict(TrainConfig, RunFolder.open(folder).config)
+
+
+def check_same_settings(folder: str | Path, config: TrainConfig) -> None:
+    """Raises a UsageError that names the first setting in which a run differs from ``config``."""
+    started = load_config(folder)
+    if started == config:
+        return
+    theirs, ours = config_to_dict(started), config_to_dict(config)
+    changed = next(name for name in ours if theirs[name] != ours[name])
+    raise UsageError(
+        f"{folder} was started with {changed} {theirs[changed]}, not {ours[changed]}: "
+        "resume it with its own settings, or choose another --run"
+    )
