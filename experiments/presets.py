@@ -44,7 +44,7 @@ ATARI = TrainConfig(
         pixel_preset="small",
         dropout=0.2,
         std=0.05,
-        fit=FitConfig(learning_rate=3e-4, batch_size=16, max_gradient_steps=150),
+        fit=FitConfig(learning_rate=3e-4, batch_size=16, first_gradient_steps=400, max_gradient_steps=60),
     ),
     query=QueryConfig(segment_length=25, pool_size=300, half_life=ATARI_HALF_LIFE),
 )

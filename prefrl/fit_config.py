@@ -13,12 +13,14 @@ class FitConfig:
 
     learning_rate: float = 1e-3
     """Step size of Adam (Ibarz et al. 2018 use 3e-4 on Atari)."""
-    batch_size: int = 64
+    batch_size: int = 32
     """Pieces of feedback per gradient step (Ibarz et al. 2018: 16)."""
     max_epochs: int = 50
     """Passes over the feedback at most."""
-    max_gradient_steps: int = 200
-    """Gradient steps per fit at most: what bounds the share of the wall time spent on fitting."""
+    first_gradient_steps: int = 300
+    """Gradient steps of the first fit at most, on the labels of the untrained policy."""
+    max_gradient_steps: int = 60
+    """Gradient steps of each later fit at most: what bounds the share of the wall time spent on fitting."""
     patience_epochs: int = 5
     """Stop when the out-of-bag loss has not improved for this many epochs."""
     error_rate: float = 0.1
@@ -35,6 +37,15 @@ class FitConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.error_rate < 1:
             raise UsageError(f"reward_model.fit.error_rate must lie in [0, 1), not {self.error_rate}")
-        for name in ("learning_rate", "batch_size", "max_epochs", "max_gradient_steps"):
+        above_zero = ("learning_rate", "batch_size", "max_epochs", "max_gradient_steps", "patience_epochs", "max_grad_norm")
+        for name in above_zero:
             if not getattr(self, name) > 0:
                 raise UsageError(f"reward_model.fit.{name} must be above 0, not {getattr(self, name)}")
+        if not self.weight_decay >= 0:
+            raise UsageError(f"reward_model.fit.weight_decay must not be below 0, not {self.weight_decay}")
+        if not self.weight_decay_factor >= 1:
+            raise UsageError(
+                f"reward_model.fit.weight_decay_factor must be at least 1 (1: never moves), not {self.weight_decay_factor}"
+            )
+        if not 0 < self.overfit_ratio[0] <= self.overfit_ratio[1]:
+            raise UsageError(f"reward_model.fit.overfit_ratio must be two rising numbers above 0, not {self.overfit_ratio}")

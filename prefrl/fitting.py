@@ -30,8 +30,7 @@ OnEpoch = Callable[[int, float, float], None]
 class FeedbackSet:
     """Feedback of one kind: ``items [n, k]``, ``targets [n, ...]`` and the negative log-likelihood.
 
-    ``loss(returns [members, n, k], targets [n, ...]) -> [members, n]``. ``floor [n]`` is the entropy of
-    the label, the loss no model can go below on average.
+    ``loss(returns [members, n, k], targets [n, ...]) -> [members, n]``.
     """
 
     items: Tensor
@@ -80,8 +79,8 @@ class RewardFitter:
         """Fits the ensemble to all feedback so far and gives it its next version.
 
         Stops at ``max_epochs``, at ``max_gradient_steps``, or when the out-of-bag loss has stopped
-        improving, and keeps the parameters of the best epoch. Ends by recomputing the normalisation
-        over the annotated items.
+        improving, and then goes back to the parameters at the start of the best epoch. Ends by
+        recomputing the normalisation over the annotated items.
 
         Raises:
             UsageError: there is no feedback to fit.
@@ -100,14 +99,21 @@ class RewardFitter:
         self.ensemble.version += 1
         return report
 
+    @property
+    def max_steps(self) -> int:
+        """Gradient steps that the next fit may take."""
+        return self.config.max_gradient_steps if self.ensemble.version else self.config.first_gradient_steps
+
     def state_dict(self) -> dict[str, object]:
-        """All that a resumed run needs to fit on as if it had never stopped."""
-        return {
-            "ensemble": self.ensemble.state_dict(),
-            "version": self.ensemble.version,
-            "optimizer": self.optimizer.state_dict(),
-            "weight_decay": self.weight_decay,
-        }
+        """A copy of all that a resumed run needs to fit on as if it had never stopped."""
+        return copy.deepcopy(
+            {
+                "ensemble": self.ensemble.state_dict(),
+                "version": self.ensemble.version,
+                "optimizer": self.optimizer.state_dict(),
+                "weight_decay": self.weight_decay,
+            }
+        )
 
     def load_state_dict(self, state: dict[str, object]) -> None:
         self.ensemble.load_state_dict(state["ensemble"])  # type: ignore[arg-type]
@@ -133,6 +139,7 @@ class RewardFitter:
         train = validation = float("nan")
         self.ensemble.train()
         for epoch in range(1, self.config.max_epochs + 1):
+            before = copy.deepcopy(self.ensemble.state_dict())
             train_losses, validation_losses, taken = self._epoch(items, sets, counts, generator, steps)
             steps += taken
             train, validation = float(train_losses.mean()), float(validation_losses.nanmean())
@@ -140,12 +147,15 @@ class RewardFitter:
             if on_epoch is not None:
                 on_epoch(steps, train, validation)
             if validation < best:
-                best, stale, best_state = validation, 0, copy.deepcopy(self.ensemble.state_dict())
+                best, stale, best_state = validation, 0, before
             else:
                 stale += 1
-            if steps >= self.config.max_gradient_steps or stale >= self.config.patience_epochs:
+            if steps >= self.max_steps or stale >= self.config.patience_epochs:
                 break
-        if best_state is not None:
+        # An epoch's out-of-bag loss is measured on the way through it, so it speaks for the parameters that the
+        # epoch began with. Kept are those, or the present ones while the loss was still falling: with what the
+        # epoch ended with, every fit would take one epoch of noise with it, and warm starts would add them up.
+        if best_state is not None and stale:
             self.ensemble.load_state_dict(best_state)
         self.ensemble.eval()
         kept = best if best_state is not None else validation
@@ -163,7 +173,7 @@ class RewardFitter:
         sums = torch.zeros(4, self.ensemble.members, dtype=torch.float64, device=self.weight_decay.device)
         taken = 0
         for which, chosen in _minibatches(sets, self.config.batch_size, generator):
-            if steps_before + taken >= self.config.max_gradient_steps:
+            if steps_before + taken >= self.max_steps:
                 break
             losses = self._losses(items, sets[which], chosen)
             weights = counts[which][chosen].T

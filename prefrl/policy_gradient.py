@@ -108,9 +108,14 @@ def reduce_loss(losses: Tensor, mask: Tensor | None, reduction: Reduction) -> Te
 
     ``mean``: over all unmasked elements. ``sequence_mean_of_means``: mean of each sequence's mean.
     ``sequence_mean_of_sums``: mean of each sequence's sum, so that long sequences weigh more.
+
+    Raises:
+        ValueError: a reduction over sequences of losses that have no time dimension.
     """
     if reduction == "mean":
         return masked_mean(losses, mask)
+    if losses.dim() < 2:
+        raise ValueError(f"{reduction} needs losses [sequences, time], not {tuple(losses.shape)}: use mean")
     weights = torch.ones_like(losses) if mask is None else mask.to(losses.dtype)
     sums = (losses * weights).sum(-1)
     if reduction == "sequence_mean_of_sums":

@@ -112,7 +112,8 @@ def _minibatch_loss(evaluation: Evaluation, part: PolicyBatch, config: PPOConfig
     loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * mean_entropy
     with torch.no_grad():
         kl = masked_mean(kl_estimates(part.log_prob, log_prob)[2], part.mask)
-        outside = (torch.exp(log_prob - part.log_prob) - 1.0).abs() > config.clip
+        excess = torch.exp(log_prob - part.log_prob) - 1.0
+        outside = (excess < -config.clip) | (excess > (config.clip if config.clip_high is None else config.clip_high))
         clipped = masked_mean(outside.to(log_prob.dtype), part.mask)
     return loss, [policy_loss.detach(), value_loss.detach(), mean_entropy.detach(), kl, clipped]
 

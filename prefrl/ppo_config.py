@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from prefrl.errors import UsageError
 
@@ -48,9 +48,17 @@ class PPOConfig:
     """How the losses of a minibatch become one number."""
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "epochs", "minibatch_size", "max_grad_norm", "clip"):
+        for name in ("learning_rate", "epochs", "minibatch_size", "max_grad_norm", "clip", "max_learning_rate"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"ppo.{name} must be above 0, not {getattr(self, name)}")
-        for name in ("discount", "gae_lambda"):
+        for name in ("clip_high", "value_clip", "target_kl"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise UsageError(f"ppo.{name} must be above 0 or none, not {getattr(self, name)}")
+        for name in ("entropy_coefficient", "value_coefficient"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"ppo.{name} must not be below 0, not {getattr(self, name)}")
+        for name in ("discount", "gae_lambda", "final_learning_rate_fraction"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"ppo.{name} must lie in [0, 1], not {getattr(self, name)}")
+        if self.reduction not in get_args(Reduction):
+            raise UsageError(f"ppo.reduction must be one of {', '.join(get_args(Reduction))}, not {self.reduction!r}")

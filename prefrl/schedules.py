@@ -55,7 +55,7 @@ def labels_due(
     share = progress
     if not math.isinf(half_life):
         share = math.log1p(progress / half_life) / math.log1p(1.0 / half_life)
-    return min(budget, initial + math.floor((budget - initial) * share))
+    return initial + math.floor((budget - initial) * share)
 
 
 def uniform_labels_due(progress: float, budget: int, *, initial_fraction: float = 0.25) -> int:

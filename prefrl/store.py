@@ -264,8 +264,8 @@ class FeedbackStore:
 def rebuild_store(journal: str | Path, path: str | Path) -> Intake:
     """Make a store from a journal or an export; in one that is there, add only what is missing.
 
-    Torn and unreadable lines are left out and reported. Raises `UsageError` where the journal is missing or the
-    file at `path` is damaged or no store: move that one away first.
+    Torn and unreadable lines are left out and reported. Raises `UsageError` where the journal is missing, and
+    where the file at `path` is damaged or no store: move that one away first.
     """
     source, target = Path(journal), Path(path)
     if not source.is_file():

@@ -47,7 +47,7 @@ def store_url(url_or_path: str | Path) -> URL:
         raise UsageError(
             f"the store cannot be kept at {url}: give a path, sqlite:///path or postgresql://..."
         )
-    return url
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 
 
 def make_engine(url: URL) -> Engine:

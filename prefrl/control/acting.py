@@ -6,7 +6,7 @@ test holds the two to the same numbers. Randomness comes from one NumPy generato
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -26,6 +26,21 @@ class Decision(NamedTuple):
     value: np.ndarray
 
 
+class WorldActor(Protocol):
+    """What acts in a world, whosever policy it is."""
+
+    discrete: bool
+    """Whether actions are chosen from a list."""
+
+    def refresh(self) -> None:
+        """Takes over the policy's present parameters."""
+        ...
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator, *, greedy: bool) -> np.ndarray:
+        """Actions in the world's units for ``[envs, ...]`` raw observations."""
+        ...
+
+
 class Actor:
     """Acts with a policy whose parameters may be updated between rollouts.
 
@@ -37,6 +52,7 @@ class Actor:
 
     def __init__(self, policy: Policy, moments: RunningMoments | None, device: torch.device) -> None:
         self.policy = policy
+        self.discrete = policy.discrete
         self.moments = moments
         self.device = device
         self._towers: list[list[tuple[np.ndarray, np.ndarray]]] | None = None
@@ -63,6 +79,10 @@ class Actor:
         if self.policy.discrete:
             return _categorical(head, value, rng, greedy)
         return self._gaussian(head, value, rng, greedy)
+
+    def act(self, observation: np.ndarray, rng: np.random.Generator, *, greedy: bool) -> np.ndarray:
+        """Actions in the world's units for ``[envs, ...]`` raw observations."""
+        return self.policy.to_world(self.decide(observation, rng, greedy=greedy).action)
 
     def values(self, observation: np.ndarray) -> np.ndarray:
         """Values ``[rows]`` of raw observations, in normalised returns."""

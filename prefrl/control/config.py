@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from prefrl.control.sac_config import SACConfig
 from prefrl.errors import UsageError
 from prefrl.fit_config import FitConfig
 from prefrl.ppo_config import PPOConfig
@@ -116,6 +117,7 @@ class TrainConfig:
     """Agent steps between checkpoints."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    sac: SACConfig = field(default_factory=SACConfig)
     reward_model: RewardConfig = field(default_factory=RewardConfig)
     query: QueryConfig = field(default_factory=QueryConfig)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from prefrl.control.acting import Actor
+from prefrl.control.acting import WorldActor
 from prefrl.errors import UsageError
 
 MakeEnv = Callable[[int, int], VectorEnv]
@@ -34,7 +34,7 @@ class EpisodeReturns(NamedTuple):
 
 
 def evaluate_policy(
-    actor: Actor,
+    actor: WorldActor,
     make_env: MakeEnv,
     *,
     episodes: int,
@@ -64,8 +64,7 @@ def evaluate_policy(
         actor.refresh()
         observation, _ = env.reset()
         for _ in range(max_steps):
-            action = actor.policy.to_world(actor.decide(observation, rng, greedy=greedy).action)
-            observation, _, _, _, infos = env.step(action)
+            observation, _, _, _, infos = env.step(actor.act(observation, rng, greedy=greedy))
             scores += np.where(running, infos["score"], 0.0)
             running &= ~infos["episode_end"]
             if not running.any():

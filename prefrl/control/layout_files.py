@@ -40,7 +40,7 @@ def load_layout(folder: str | Path) -> Layout:
 
 def layout_to_dict(layout: Layout) -> dict[str, Any]:
     """A layout as plain values, for a file."""
-    return {"kind": layout.kind, "shape": list(layout.shape), "actions": layout.actions}
+    return layout._asdict() | {"shape": list(layout.shape)}
 
 
 def layout_from_dict(values: Mapping[str, Any]) -> Layout:
@@ -52,4 +52,4 @@ def layout_from_dict(values: Mapping[str, Any]) -> Layout:
     kind, shape, actions = values["kind"], values["shape"], values["actions"]
     if kind not in DIMENSIONS or len(shape) != DIMENSIONS[kind]:
         raise ValueError(f"unknown layout {dict(values)}")
-    return Layout(kind, tuple(int(size) for size in shape), int(actions))
+    return Layout(kind, tuple(int(size) for size in shape), int(actions), int(values.get("action_start", 0)))

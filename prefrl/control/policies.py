@@ -51,6 +51,7 @@ class Policy(nn.Module):
             self.low = np.where(bounded, action_space.low, -1.0).astype(np.float32)
             self.high = np.where(bounded, action_space.high, 1.0).astype(np.float32)
             self.clip = np.where(bounded, 1.0, np.inf).astype(np.float32)
+            self.bounds = action_space.low, action_space.high
             self.log_std = nn.Parameter(torch.full((self.actions,), initial_log_std))
         else:
             raise UsageError(f"actions must be Discrete or a Box of one dimension, not {action_space}")
@@ -76,7 +77,9 @@ class Policy(nn.Module):
         if self.discrete:
             return np.asarray(actions, dtype=np.int64) + self.action_start
         unit = np.clip(actions, -self.clip, self.clip)
-        return np.asarray(self.low + 0.5 * (unit + 1.0) * (self.high - self.low), dtype=np.float32)
+        world = self.low + 0.5 * (unit + 1.0) * (self.high - self.low)
+        # Once more: rounding may step over a bound, and a space may be bounded on one side only.
+        return np.asarray(np.clip(world, *self.bounds), dtype=np.float32)
 
 
 class VectorBody(nn.Module):

@@ -105,13 +105,16 @@ class PreferenceLearner:
         while len(self.pool) > 1 and sum(map(len, self.pool[1:])) >= capacity:
             self.pool.pop(0)
 
-    def due(self, progress: float) -> int:
-        """Queries that the label schedule asks for by now, beyond those already asked."""
+    def scheduled(self, progress: float) -> int:
+        """Queries that the label schedule asks for by now, from the start of the run."""
         query = self.config.query
-        due = labels_due(
+        return labels_due(
             progress, self.config.labels, initial_fraction=query.initial_fraction, half_life=query.half_life
         )
-        return max(0, due - len(self.asked))
+
+    def due(self, progress: float) -> int:
+        """Queries that are due and not yet asked."""
+        return max(0, self.scheduled(progress) - len(self.asked))
 
     def ask(self, count: int, step: int) -> None:
         """Puts ``count`` queries about pooled segments to the teacher; a scripted one answers at once."""

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,9 @@ def _read(file: Path) -> dict[str, Any]:
     with explained_disk_errors(f"read {file}"):
         stored = file.read_bytes()
     try:
-        content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about foreign pickles, which are refused anyway
+            content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         raise UsageError(f"{file} is damaged or no reward model: restore it from a back-up") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:

@@ -87,10 +87,12 @@ class PixelRewardNetwork(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.dropout = nn.Dropout2d(dropout)
         with torch.no_grad():
-            size = self._features(torch.zeros(2, *shape, dtype=torch.uint8)).shape[-1]
+            # In evaluation mode: a look at the size must leave no trace in the batch statistics.
+            size = self.eval()._features(torch.zeros(1, *shape, dtype=torch.uint8)).shape[-1]
         self.hidden = MemberLinear(members, size, hidden)
         self.head = MemberLinear(members, hidden, 1)
         self.to(memory_format=torch.channels_last)
+        self.train()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """uint8 ``[..., height, width, channels]`` to ``[members, ...]``."""

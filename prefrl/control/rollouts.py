@@ -117,15 +117,15 @@ class Collector:
     def collect_rollout(self, steps: int) -> Rollout:
         """``steps`` decisions in every environment, with one version of the policy."""
         self.actor.refresh()
-        record = _Recorder(steps, self.env.num_envs)
+        record = Recorder(steps, self.env.num_envs)
         for t in range(steps):
             decision = self.actor.decide(self.observation, self.rng)
             world_action = self.actor.policy.to_world(decision.action)
             record.before(t, self.observation, decision, world_action, self.infos)
             self.observation, reward, terminated, truncated, self.infos = self.env.step(world_action)
             record.after(t, reward, terminated, truncated, self.infos)
-            if truncated.any():
-                rows = np.flatnonzero(truncated & ~terminated)
+            rows = np.flatnonzero(truncated & ~terminated)
+            if rows.size:
                 final = np.stack(list(self.infos["final_obs"][rows]))
                 record.final_value(t, rows, self.actor.values(final))
             self.episodes.add(self.infos["score"], self.infos["episode_end"])
@@ -154,7 +154,7 @@ class Collector:
         self.episodes.running[:], self.episodes.steps[:] = 0.0, 0
 
 
-class _Recorder:
+class Recorder:
     """Preallocated ``[time, envs, ...]`` arrays, made when the first step shows their shapes."""
 
     def __init__(self, steps: int, envs: int) -> None:

@@ -38,6 +38,8 @@ class Layout(NamedTuple):
     """Of one step's input."""
     actions: int = 0
     """Discrete actions to one-hot into the features; 0 for continuous ones and for pixels."""
+    action_start: int = 0
+    """The smallest of those actions."""
 
 
 def layout_of(observation_space: Space, action_space: Space, *, stacked_frames: bool) -> Layout:
@@ -45,10 +47,10 @@ def layout_of(observation_space: Space, action_space: Space, *, stacked_frames: 
     if is_image(observation_space):
         assert isinstance(observation_space, Box)
         return Layout("stack" if stacked_frames else "image", tuple(observation_space.shape))
-    actions = int(action_space.n) if isinstance(action_space, Discrete) else 0
+    actions, start = (int(action_space.n), int(action_space.start)) if isinstance(action_space, Discrete) else (0, 0)
     numbers = int(np.prod(observation_space.shape or (1,)))
     width = actions or int(np.prod(action_space.shape or (1,)))
-    return Layout("features", (numbers + width,), actions)
+    return Layout("features", (numbers + width,), actions, start)
 
 
 def network_inputs(layout: Layout, observation: np.ndarray, world_action: np.ndarray) -> np.ndarray:
@@ -56,7 +58,9 @@ def network_inputs(layout: Layout, observation: np.ndarray, world_action: np.nda
     if layout.kind != "features":
         return observation
     leading = leading_shape(layout, observation, world_action)
-    action = np.eye(layout.actions, dtype=np.float32)[world_action] if layout.actions else world_action
+    action = world_action
+    if layout.actions:
+        action = np.eye(layout.actions, dtype=np.float32)[world_action - layout.action_start]
     flat = observation.reshape(*leading, -1)
     return np.concatenate([flat, action.reshape(*leading, -1)], -1).astype(np.float32)
 

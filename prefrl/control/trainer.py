@@ -18,7 +18,7 @@ from prefrl.control.evaluation import EpisodeReturns, MakeEnv, evaluate_policy
 from prefrl.control.pace import make_pace
 from prefrl.control.policies import is_image, make_policy
 from prefrl.control.preference_learner import PreferenceLearner
-from prefrl.control.rollouts import Collector, Rollout
+from prefrl.control.rollouts import Collector, Episodes, Rollout
 from prefrl.errors import UsageError
 from prefrl.moments import RunningMoments
 from prefrl.policy_gradient import explained_variance, generalised_advantages
@@ -57,6 +57,7 @@ class Trainer:
         self.actor = Actor(self.policy, self.moments, device)
         self.value_scale = ValueScale()
         self.collector = Collector(self.env, self.actor, np.random.default_rng([config.seed, 0]))
+        self.learned_episodes = Episodes(config.num_envs)
         self.learning_rate = config.ppo.learning_rate
         self.step = 0
         self.pace = make_pace(config, learner)
@@ -108,6 +109,7 @@ class Trainer:
             "moments": None if self.moments is None else self.moments.state_dict(),
             "value_scale": self.value_scale.state_dict(),
             "collector": self.collector.state_dict(),
+            "learned_episodes": self.learned_episodes.state_dict(),
             "learner": None if self.learner is None else self.learner.state_dict(),
             "pace": self.pace.state_dict(),
             "generator": self._generator.get_state(),
@@ -123,6 +125,7 @@ class Trainer:
             self.moments.load_state_dict(state["moments"])
         self.value_scale.load_state_dict(state["value_scale"])
         self.collector.load_state_dict(state["collector"])
+        self.learned_episodes.load_state_dict(state["learned_episodes"])
         if self.learner is not None:
             self.learner.load_state_dict(state["learner"])
             if not repeat:
@@ -152,7 +155,9 @@ class Trainer:
         reward = self._reward(rollout)
         row = self._row(rollout) | self._update(rollout, reward)
         if self.learner is not None:
-            row["learned_return"] = float(reward.sum(0).mean())
+            for t in range(len(reward)):
+                self.learned_episodes.add(reward[t], rollout.episode_end[t])
+            row["learned_return"] = self.learned_episodes.mean_return(max(10, self.config.num_envs))
             per_session = self.config.steps / self.config.query.sessions
             self.learner.observe(rollout, self.env, self.step, share=rollout.steps / per_session)
             if self.pace.session_due(self.step):
@@ -200,7 +205,7 @@ class Trainer:
             "reward_version": self.learner.ensemble.version,
             "labels": self.learner.labels,
             "skips": self.learner.skips,
-            "labels_due": len(self.learner.asked),
+            "labels_due": self.learner.scheduled(self.progress),
         }
 
     def _update(self, rollout: Rollout, reward: np.ndarray) -> Row:

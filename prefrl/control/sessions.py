@@ -1,0 +1,118 @@
+"""The sessions of a run: when the learner looks at rollouts, asks, and fits; the same for every agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from prefrl.control.config import TrainConfig
+from prefrl.control.pace import Row, make_pace
+from prefrl.control.preference_learner import PreferenceLearner
+from prefrl.control.rollouts import Episodes, Rollout
+from prefrl.errors import UsageError
+
+
+class Sessions:
+    """What a run does beside its agent, and the pace of it all.
+
+    Args:
+        config: the run's settings.
+        learner: the reward side; None where no reward is learned, and then there are no sessions.
+        env: the world that is trained in; its finished episodes are forgotten after each rollout.
+        episodes: scores and lengths of episodes as they finish.
+    """
+
+    def __init__(
+        self, config: TrainConfig, learner: PreferenceLearner | None, env: object, episodes: Episodes
+    ) -> None:
+        self.config, self.learner, self.env, self.episodes = config, learner, env, episodes
+        self.pace = make_pace(config, learner)
+
+    @property
+    def exploring(self) -> bool:
+        """Whether a reward is to be learned and nothing is learned yet: the policy must stay untrained."""
+        return self.learner is not None and self.learner.ensemble.version == 0
+
+    def explored(self, rollout: Rollout, step: int) -> Row:
+        """Looks at a rollout of the untrained policy, the one that ended with ``step``."""
+        assert self.learner is not None
+        share = rollout.steps / self.config.initial_steps
+        self.learner.observe(rollout, self.env, step, share=share)
+        self._forget_episodes()
+        return self._row(rollout, step)
+
+    def begin(self, step: int) -> Iterator[Row]:
+        """The first queries, the wait for their answers, and the first fit."""
+        assert self.learner is not None
+        self.learner.ask(self.pace.queries_due(step), step)
+        yield from self.pace.waits(step)
+        yield {"step": step} | self._fit(step)
+
+    def advanced(self, rollout: Rollout, reward: np.ndarray, step: int) -> Row:
+        """Looks at a rollout trained on with ``reward [time, envs]``; holds a session if one is due."""
+        row = self._row(rollout, step)
+        if self.learner is not None:
+            row["learned_return"] = float(reward.sum(0).mean())
+            share = rollout.steps * self.config.query.sessions / self.config.steps
+            self.learner.observe(rollout, self.env, step, share=share)
+            if self.pace.session_due(step):
+                row |= self._hold(rollout, step)
+            row |= {"labels": self.learner.labels, "skips": self.learner.skips}
+        self._forget_episodes()
+        return row
+
+    def state_dict(self) -> dict[str, Any]:
+        """The learner and the pace."""
+        learner = None if self.learner is None else self.learner.state_dict()
+        return {"learner": learner, "pace": self.pace.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any], *, repeat: bool) -> None:
+        """Continues from ``state_dict``. ``repeat``: what the store holds beyond it is asked again, equal."""
+        if self.learner is not None:
+            self.learner.load_state_dict(state["learner"])
+            if not repeat:
+                self.learner.adopt()
+        self.pace.load_state_dict(state["pace"])
+
+    def _hold(self, rollout: Rollout, step: int) -> Row:
+        """Tell the teacher how episodes go, ask what is due, fit to all answers so far."""
+        assert self.learner is not None
+        assessed = self.learner.assess(rollout, self.env, step)
+        mean_return, mean_length = self.episodes.mean_return(10), self.episodes.mean_length(10)
+        if mean_return is not None and mean_length is not None:
+            self.learner.teacher.set_episode_statistics(mean_return, mean_length)
+        self.learner.ask(self.pace.queries_due(step), step)
+        return assessed | self._fit(step)
+
+    def _fit(self, step: int) -> Row:
+        assert self.learner is not None
+        fit = self.learner.fit()
+        self.pace.session_held(step)
+        if fit is None:
+            raise UsageError(
+                f"not one of {len(self.learner.asked)} queries has a usable answer: "
+                "choose a teacher that skips less"
+            )
+        return {
+            "fit_loss": fit.train_loss,
+            "log_loss": fit.validation_loss,
+            "fit_epochs": fit.epochs,
+            "weight_decay": fit.weight_decay,
+            "reward_version": self.learner.ensemble.version,
+            "labels": self.learner.labels,
+            "skips": self.learner.skips,
+            "labels_due": len(self.learner.asked),
+        }
+
+    def _row(self, rollout: Rollout, step: int) -> Row:
+        return {
+            "step": step,
+            "true_return": self.episodes.mean_return(max(10, self.config.num_envs)),
+            "true_reward": float(rollout.true_reward.mean()),
+        }
+
+    def _forget_episodes(self) -> None:
+        if hasattr(self.env, "forget_finished_episodes"):
+            self.env.forget_finished_episodes()
