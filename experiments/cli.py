@@ -1,4 +1,4 @@
-"""The command line: ``prefrl COMMAND``; each command lives in a file of its own, imported when it is called."""
+"""The command line: ``prefrl COMMAND``; each command lives in a file of its own, imported when called."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("experiments.doctor", "what this machine can do, and what to fix"),
     "clean": ("experiments.clean", "disk use of runs, and what can be deleted"),
     "demo": ("experiments.demo", "half-cheetah from 700 comparisons beside the true reward"),
+    "crash": ("experiments.crash", "kill a run ten times, resume it, compare its figures"),
     "bench": ("experiments.bench", "steps per second, beside other libraries"),
 }
 
@@ -68,7 +69,8 @@ def fail(message: str) -> int:
 def usage() -> str:
     """The list of commands."""
     lines = [f"  {name:10} {summary}" for name, (_, summary) in COMMANDS.items()]
-    head = "usage: prefrl COMMAND [options]\n\nLearn from preferences: compare clips, learn a reward, train on it.\n"
+    about = "Learn from preferences: compare clips, learn a reward, train on it."
+    head = f"usage: prefrl COMMAND [options]\n\n{about}\n"
     return "\n".join([head, *lines, "", "prefrl COMMAND --help lists a command's options."])
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import tyro
-
+from experiments.options import parse_options
 from experiments.presets import preset
 from experiments.train import describe, train_task
 from prefrl.errors import UsageError
@@ -34,7 +33,7 @@ class DemoConfig:
 
 
 def main(args: list[str]) -> int:
-    return run_demo(tyro.cli(DemoConfig, args=args, prog="prefrl demo"))
+    return run_demo(parse_options(DemoConfig, args, command="demo"))
 
 
 def run_demo(config: DemoConfig) -> int:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import tyro
 
+from experiments.options import parse_options
+
 
 @dataclass(frozen=True)
 class EvaluateConfig:
@@ -27,7 +29,7 @@ class EvaluateConfig:
 
 
 def main(args: list[str]) -> int:
-    return run_evaluate(tyro.cli(EvaluateConfig, args=args, prog="prefrl evaluate"))
+    return run_evaluate(parse_options(EvaluateConfig, args, command="evaluate"))
 
 
 def run_evaluate(config: EvaluateConfig) -> int:

@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import tyro
 
+from experiments.options import parse_options
 from prefrl.errors import UsageError
 
 if TYPE_CHECKING:
     from prefrl.control.acting import Actor
     from prefrl.control.config import TrainConfig
 
-FRAMES_PER_SECOND = {"hopper": 125, "walker2d": 125, "swimmer": 25, "half-cheetah": 20, "ant": 20, "reacher": 50}
+FRAMES_PER_SECOND = {
+    "hopper": 125,
+    "walker2d": 125,
+    "swimmer": 25,
+    "half-cheetah": 20,
+    "ant": 20,
+    "reacher": 50,
+}
 GAME_FRAMES_PER_SECOND = 15
 
 
@@ -38,7 +46,7 @@ class RenderConfig:
 
 
 def main(args: list[str]) -> int:
-    return run_render(tyro.cli(RenderConfig, args=args, prog="prefrl render"))
+    return run_render(parse_options(RenderConfig, args, command="render"))
 
 
 def run_render(config: RenderConfig) -> int:
@@ -63,7 +71,8 @@ def run_render(config: RenderConfig) -> int:
         frames = film(actor, settings, config)
         path = folder / f"{name}.{config.format}"
         write_film(path, frames, fps=frames_per_second(settings.task))
-        print(f"{path}: {len(frames)} frames of {'the untrained policy' if name == 'before' else f'step {step}'}")
+        policy = "the untrained policy" if name == "before" else f"step {step}"
+        print(f"{path}: {len(frames)} frames of {policy}")
     return 0
 
 
@@ -111,7 +120,12 @@ def write_film(path: Path, frames: np.ndarray, *, fps: int) -> None:
     pictures = [Image.fromarray(frame) for frame in frames[::stride]]
     options: dict[str, Any] = {"method": 2, "quality": 80} if path.suffix == ".webp" else {}
     pictures[0].save(
-        path, save_all=True, append_images=pictures[1:], duration=round(1000 * stride / fps), loop=0, **options
+        path,
+        save_all=True,
+        append_images=pictures[1:],
+        duration=round(1000 * stride / fps),
+        loop=0,
+        **options,
     )
 
 
@@ -120,5 +134,7 @@ def _write_mp4(path: Path, frames: np.ndarray, fps: int) -> None:
         import imageio.v2 as imageio
         import imageio_ffmpeg  # noqa: F401 - the writer that imageio looks for
     except ImportError as error:
-        raise UsageError("mp4 needs the package imageio-ffmpeg: pip install imageio-ffmpeg, or use --format webp") from error
+        raise UsageError(
+            "mp4 needs the package imageio-ffmpeg: pip install imageio-ffmpeg, or use --format webp"
+        ) from error
     imageio.mimwrite(path, list(frames), fps=fps, macro_block_size=2)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from experiments.options import parse_options
 from experiments.presets import preset
 from prefrl.control.config import TrainConfig
 from prefrl.errors import UsageError
@@ -47,16 +48,18 @@ def parse(args: list[str]) -> TrainOptions:
         base = load_config(folder)
         args = args if named else [base.task, *args]
     default = TrainOptions(**{field.name: getattr(base, field.name) for field in dataclasses.fields(base)})
-    return tyro.cli(TrainOptions, args=args, default=default, prog="prefrl train")
+    return parse_options(TrainOptions, args, command="train", default=default)
 
 
 def settings_of(options: TrainOptions) -> TrainConfig:
     """The run's settings without those of the command."""
-    return TrainConfig(**{field.name: getattr(options, field.name) for field in dataclasses.fields(TrainConfig)})
+    return TrainConfig(
+        **{field.name: getattr(options, field.name) for field in dataclasses.fields(TrainConfig)}
+    )
 
 
 def default_folder(options: TrainConfig) -> Path:
-    """``runs/TASK-REWARD-...-sSEED``; two runs with these settings the same share it, and the second is refused."""
+    """``runs/TASK-REWARD-...-sSEED``: two runs with these the same share it, and the second is refused."""
     parts = [options.task.replace("/", "_"), options.reward]
     if options.reward == "learned":
         parts += [options.teacher, str(options.labels)]
@@ -65,7 +68,9 @@ def default_folder(options: TrainConfig) -> Path:
     return Path("runs") / "-".join([*parts, f"s{options.seed}"])
 
 
-def train_task(config: TrainConfig, folder: Path, *, resume: bool = False, quiet: bool = False) -> dict[str, Any]:
+def train_task(
+    config: TrainConfig, folder: Path, *, resume: bool = False, quiet: bool = False
+) -> dict[str, Any]:
     """Trains one of the tasks that ``envs`` knows; the progress bar goes to stderr.
 
     Raises:
@@ -100,7 +105,9 @@ class ProgressBar:
         from tqdm import tqdm
 
         name = f"{config.task} {config.reward} s{config.seed}"
-        self.bar = tqdm(total=config.steps, unit="step", unit_scale=True, desc=name, disable=quiet, file=sys.stderr)
+        self.bar = tqdm(
+            total=config.steps, unit="step", unit_scale=True, desc=name, disable=quiet, file=sys.stderr
+        )
         self.shown: dict[str, str] = {}
 
     def __enter__(self) -> ProgressBar:
@@ -111,7 +118,12 @@ class ProgressBar:
 
     def update(self, row: dict[str, Any]) -> None:
         """Takes in one row of metrics."""
-        names = {"true_return": "true", "learned_return": "learned", "labels": "labels", "agreement": "agreement"}
+        names = {
+            "true_return": "true",
+            "learned_return": "learned",
+            "labels": "labels",
+            "agreement": "agreement",
+        }
         for name, label in names.items():
             if row.get(name) is not None:
                 self.shown[label] = f"{row[name]:.4g}"
@@ -125,7 +137,9 @@ class ProgressBar:
 
 def describe(summary: dict[str, Any]) -> str:
     """The summary's figures on one line."""
-    source = f"{summary['labels']} labels" if summary["reward"] == "learned" else f"{summary['reward']} reward"
+    source = (
+        f"{summary['labels']} labels" if summary["reward"] == "learned" else f"{summary['reward']} reward"
+    )
     return (
         f"{summary['task']} from {source}: true return {summary['true_return_mean']:.1f} "
         f"± {summary['true_return_std']:.1f} (untrained {summary['untrained_return_mean']:.1f}), "

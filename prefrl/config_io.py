@@ -52,7 +52,9 @@ def _fit(hint: Any, value: Any) -> tuple[bool, Any]:
     if origin is tuple:
         inner = typing.get_args(hint)
         fits = isinstance(value, list | tuple) and len(value) == len(inner)
-        return fits and all(_fit(h, v)[0] for h, v in zip(inner, value, strict=True)), tuple(value) if fits else value
+        return fits and all(_fit(h, v)[0] for h, v in zip(inner, value, strict=True)), tuple(
+            value
+        ) if fits else value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return True, float(value)
     if isinstance(value, bool) and hint is not bool:

@@ -75,7 +75,9 @@ class RewardEnsemble(nn.Module):
     @torch.no_grad()
     def predict_returns(self, items: Items, rows: Tensor, *, chunk: int = 256) -> Tensor:
         """Raw returns ``[members, rows]`` in evaluation mode, ``chunk`` items at a time."""
-        return self._evaluating(lambda: torch.cat([self.returns(items, part) for part in rows.split(chunk)], 1))
+        return self._evaluating(
+            lambda: torch.cat([self.returns(items, part) for part in rows.split(chunk)], 1)
+        )
 
     @torch.no_grad()
     def set_normalisation(self, items: Items, rows: Tensor, *, chunk: int = 256) -> None:

@@ -1,4 +1,4 @@
-"""Settings of the reward ensemble's fitting; read without torch, so that a command line can offer them at once."""
+"""Settings of the reward ensemble's fitting; read without torch, so that a command line starts at once."""
 
 from __future__ import annotations
 
@@ -37,7 +37,14 @@ class FitConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.error_rate < 1:
             raise UsageError(f"reward_model.fit.error_rate must lie in [0, 1), not {self.error_rate}")
-        above_zero = ("learning_rate", "batch_size", "max_epochs", "max_gradient_steps", "patience_epochs", "max_grad_norm")
+        above_zero = (
+            "learning_rate",
+            "batch_size",
+            "max_epochs",
+            "max_gradient_steps",
+            "patience_epochs",
+            "max_grad_norm",
+        )
         for name in above_zero:
             if not getattr(self, name) > 0:
                 raise UsageError(f"reward_model.fit.{name} must be above 0, not {getattr(self, name)}")
@@ -48,4 +55,6 @@ class FitConfig:
                 f"reward_model.fit.weight_decay_factor must be at least 1 (1: never moves), not {self.weight_decay_factor}"
             )
         if not 0 < self.overfit_ratio[0] <= self.overfit_ratio[1]:
-            raise UsageError(f"reward_model.fit.overfit_ratio must be two rising numbers above 0, not {self.overfit_ratio}")
+            raise UsageError(
+                f"reward_model.fit.overfit_ratio must be two rising numbers above 0, not {self.overfit_ratio}"
+            )

@@ -65,7 +65,9 @@ class RewardFitter:
 
     def __post_init__(self) -> None:
         device = self.ensemble.shift.device
-        self.optimizer = torch.optim.Adam(self.ensemble.parameters(), lr=self.config.learning_rate, foreach=True)
+        self.optimizer = torch.optim.Adam(
+            self.ensemble.parameters(), lr=self.config.learning_rate, foreach=True
+        )
         self.weight_decay = torch.full((self.ensemble.members,), self.config.weight_decay, device=device)
 
     def fit(
@@ -123,7 +125,9 @@ class RewardFitter:
 
     def _bootstrap_counts(self, sets: Sequence[FeedbackSet]) -> list[Tensor]:
         return [
-            bootstrap_counts(len(part), self.ensemble.members, seed=(self.seed, position)).to(part.items.device)
+            bootstrap_counts(len(part), self.ensemble.members, seed=(self.seed, position)).to(
+                part.items.device
+            )
             for position, part in enumerate(sets)
         ]
 
@@ -181,7 +185,12 @@ class RewardFitter:
             outside = (weights == 0).double()
             detached = losses.detach().double()
             sums += torch.stack(
-                [(detached * weights).sum(1), weights.sum(1).double(), (detached * outside).sum(1), outside.sum(1)]
+                [
+                    (detached * weights).sum(1),
+                    weights.sum(1).double(),
+                    (detached * outside).sum(1),
+                    outside.sum(1),
+                ]
             )
             taken += 1
         return sums[0] / sums[1], sums[2] / sums[3], taken
@@ -199,7 +208,9 @@ class RewardFitter:
         decay = 0.5 * (self.weight_decay * squared_norms(self.ensemble.network, self.ensemble.members)).sum()
         loss = member_losses.sum() + decay
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"fitting the reward ensemble is not finite: losses {member_losses.tolist()}")
+            raise FloatingPointError(
+                f"fitting the reward ensemble is not finite: losses {member_losses.tolist()}"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.ensemble.parameters(), self.config.max_grad_norm)
@@ -224,9 +235,7 @@ def bootstrap_counts(pieces: int, members: int, *, seed: tuple[int, ...]) -> Ten
     return torch.from_numpy(draws.astype(np.float32))
 
 
-def _minibatches(
-    sets: list[FeedbackSet], size: int, generator: torch.Generator
-) -> list[tuple[int, Tensor]]:
+def _minibatches(sets: list[FeedbackSet], size: int, generator: torch.Generator) -> list[tuple[int, Tensor]]:
     batches = [
         (which, part.to(sets[which].items.device))
         for which in range(len(sets))

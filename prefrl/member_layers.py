@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class MemberLinear(nn.Module):
-    """``members`` linear layers as one batched matrix product: ``[members, rows, in]`` to ``[members, rows, out]``."""
+    """``members`` linear layers as one matrix product: ``[members, rows, in]`` to ``[members, rows, out]``."""
 
     def __init__(self, members: int, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class SharedLinear(nn.Module):
 def member_conv(
     members: int, inputs: int, outputs: int, kernel: int, stride: int, *, first: bool = False
 ) -> nn.Conv2d:
-    """``members`` convolutions as one: shared input channels in the ``first`` layer, grouped ones after it."""
+    """``members`` convolutions as one: shared input channels in the ``first`` layer, grouped after it."""
     if first:
         return nn.Conv2d(inputs, members * outputs, kernel, stride)
     return nn.Conv2d(members * inputs, members * outputs, kernel, stride, groups=members)

@@ -84,7 +84,9 @@ def update_policy(
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
             if not torch.isfinite(norm):
-                raise FloatingPointError(f"a policy update is not finite: loss {loss.item()}, gradient norm {norm.item()}")
+                raise FloatingPointError(
+                    f"a policy update is not finite: loss {loss.item()}, gradient norm {norm.item()}"
+                )
             optimizer.step()
             records.append(torch.stack([*record, norm.detach()]))
     table = torch.stack(records)
@@ -95,13 +97,17 @@ def update_policy(
 
 
 def shuffled_minibatches(items: int, size: int, generator: torch.Generator | None) -> Iterator[Tensor]:
-    """Every index of ``range(items)`` once, in random order, in minibatches of ``size`` (the last may be smaller)."""
+    """Every index below ``items`` once, in random order, in minibatches; the last may be smaller."""
     return iter(torch.randperm(items, generator=generator).split(size))
 
 
-def _minibatch_loss(evaluation: Evaluation, part: PolicyBatch, config: PPOConfig) -> tuple[Tensor, list[Tensor]]:
+def _minibatch_loss(
+    evaluation: Evaluation, part: PolicyBatch, config: PPOConfig
+) -> tuple[Tensor, list[Tensor]]:
     log_prob, entropy, value = evaluation
-    advantage = normalise_advantages(part.advantage, part.mask) if config.normalise_advantages else part.advantage
+    advantage = (
+        normalise_advantages(part.advantage, part.mask) if config.normalise_advantages else part.advantage
+    )
     surrogate = clipped_surrogate_loss(
         log_prob, part.log_prob, advantage, clip=config.clip, clip_high=config.clip_high
     )
@@ -113,7 +119,9 @@ def _minibatch_loss(evaluation: Evaluation, part: PolicyBatch, config: PPOConfig
     with torch.no_grad():
         kl = masked_mean(kl_estimates(part.log_prob, log_prob)[2], part.mask)
         excess = torch.exp(log_prob - part.log_prob) - 1.0
-        outside = (excess < -config.clip) | (excess > (config.clip if config.clip_high is None else config.clip_high))
+        outside = (excess < -config.clip) | (
+            excess > (config.clip if config.clip_high is None else config.clip_high)
+        )
         clipped = masked_mean(outside.to(log_prob.dtype), part.mask)
     return loss, [policy_loss.detach(), value_loss.detach(), mean_entropy.detach(), kl, clipped]
 

@@ -48,7 +48,14 @@ class PPOConfig:
     """How the losses of a minibatch become one number."""
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "epochs", "minibatch_size", "max_grad_norm", "clip", "max_learning_rate"):
+        for name in (
+            "learning_rate",
+            "epochs",
+            "minibatch_size",
+            "max_grad_norm",
+            "clip",
+            "max_learning_rate",
+        ):
             if not getattr(self, name) > 0:
                 raise UsageError(f"ppo.{name} must be above 0, not {getattr(self, name)}")
         for name in ("clip_high", "value_clip", "target_kl"):
@@ -61,4 +68,6 @@ class PPOConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"ppo.{name} must lie in [0, 1], not {getattr(self, name)}")
         if self.reduction not in get_args(Reduction):
-            raise UsageError(f"ppo.reduction must be one of {', '.join(get_args(Reduction))}, not {self.reduction!r}")
+            raise UsageError(
+                f"ppo.reduction must be one of {', '.join(get_args(Reduction))}, not {self.reduction!r}"
+            )

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from prefrl.control.run_settings import load_config
     from prefrl.control.training import Interrupted, train
 
-__all__ = ["Interrupted", "PolicyConfig", "QueryConfig", "RewardConfig", "TrainConfig", "load_config", "train"]
+__all__ = [
+    "Interrupted",
+    "PolicyConfig",
+    "QueryConfig",
+    "RewardConfig",
+    "TrainConfig",
+    "load_config",
+    "train",
+]
 
 _HOMES = {name: "config" for name in ("PolicyConfig", "QueryConfig", "RewardConfig", "TrainConfig")} | {
     "load_config": "run_settings",

@@ -67,7 +67,7 @@ class Actor:
             self._log_std = self.policy.log_std.detach().cpu().numpy().copy()
 
     def observe(self, observation: np.ndarray) -> np.ndarray:
-        """The observation as the policy sees it: ``[..., features]`` float32 normalised, or frames as they are."""
+        """The observation as the policy sees it: normalised features in float32, or frames as they are."""
         if self.moments is None:
             return observation
         flat = observation.reshape(*observation.shape[:1], -1)
@@ -111,7 +111,9 @@ def _categorical(logits: np.ndarray, value: np.ndarray, rng: np.random.Generator
     # Gumbel's trick: one vectorised draw from every row's categorical distribution.
     scores = log_probs if greedy else log_probs + rng.gumbel(size=log_probs.shape)
     action = scores.argmax(-1)
-    return Decision(action, np.take_along_axis(log_probs, action[:, None], -1)[:, 0].astype(np.float32), value)
+    return Decision(
+        action, np.take_along_axis(log_probs, action[:, None], -1)[:, 0].astype(np.float32), value
+    )
 
 
 def _weights(tower: nn.Module) -> list[tuple[np.ndarray, np.ndarray]]:

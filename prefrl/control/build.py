@@ -10,9 +10,9 @@ from gymnasium.vector import VectorEnv
 
 from prefrl.control.config import RewardConfig, TrainConfig
 from prefrl.control.layout_files import save_layout
+from prefrl.control.layouts import Layout, layout_of
 from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.reward_networks import PixelRewardNetwork, VectorRewardNetwork
-from prefrl.control.segments import Layout, layout_of
 from prefrl.ensemble import RewardEnsemble
 from prefrl.errors import UsageError
 from prefrl.store import FeedbackStore
@@ -44,17 +44,28 @@ def make_layout(env: VectorEnv) -> Layout:
 def make_ensemble(layout: Layout, config: RewardConfig, device: torch.device) -> RewardEnsemble:
     """The reward ensemble for a layout, on its device: MLPs for features, CNNs for frames."""
     if layout.kind == "features":
-        network: torch.nn.Module = VectorRewardNetwork(layout.shape[0], members=config.members, hidden=config.hidden)
+        network: torch.nn.Module = VectorRewardNetwork(
+            layout.shape[0], members=config.members, hidden=config.hidden
+        )
     else:
         height, width, channels = layout.shape
         network = PixelRewardNetwork(
-            (height, width, channels), members=config.members, preset=config.pixel_preset, dropout=config.dropout
+            (height, width, channels),
+            members=config.members,
+            preset=config.pixel_preset,
+            dropout=config.dropout,
         )
     return RewardEnsemble(network, members=config.members, reward_std=config.std).to(device)
 
 
 def make_learner(
-    config: TrainConfig, env: VectorEnv, store: FeedbackStore, segments_folder: Path, *, run: str, device: torch.device
+    config: TrainConfig,
+    env: VectorEnv,
+    store: FeedbackStore,
+    segments_folder: Path,
+    *,
+    run: str,
+    device: torch.device,
 ) -> PreferenceLearner:
     """The reward side of a run in this world."""
     layout = make_layout(env)
@@ -62,4 +73,6 @@ def make_learner(
     save_layout(segments_folder, layout)
     teacher = make_teacher(config.teacher, np.random.default_rng([config.seed, 4]))
     ensemble = make_ensemble(layout, config.reward_model, device)
-    return PreferenceLearner(config, layout, ensemble, teacher, store, run=run, segments_folder=segments_folder)
+    return PreferenceLearner(
+        config, layout, ensemble, teacher, store, run=run, segments_folder=segments_folder
+    )

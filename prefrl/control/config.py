@@ -80,7 +80,7 @@ class PolicyConfig:
     pixel_preset: Literal["nature", "small"] = "nature"
     """Convolutions on frames: Mnih et al. 2015, or the smaller net of Mnih et al. 2013."""
     initial_log_std: float = 0.0
-    """Natural logarithm of a continuous policy's first standard deviation, in units of half the action range."""
+    """Logarithm of a continuous policy's first standard deviation, in units of half the action range."""
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,19 @@ def feature_sizes(layers: Sequence[ConvLayer], shape: tuple[int, int, int]) -> l
 
 
 def scaled_first_layer(conv: nn.Conv2d, frames: Tensor) -> Tensor:
-    """``conv(frames / 255)`` on byte frames ``[rows, channels, height, width]``, the division folded into the weights."""
+    """``conv(frames / 255)`` on byte frames ``[rows, channels, height, width]``.
+
+    The division is folded into the weights, which are far fewer than the pixels.
+    """
     weight = conv.weight * (1.0 / 255.0)
     return nn.functional.conv2d(frames.to(weight.dtype), weight, conv.bias, conv.stride)
+
+
+def channels_last_(module: nn.Module) -> None:
+    """Convolution weights in the order in which frames come, so that nothing is transposed on the way."""
+    for parameter in module.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def orthogonal_(layer: nn.Module, gain: float) -> nn.Module:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prefrl.control.segments import Layout
+from prefrl.control.layouts import Layout
 from prefrl.errors import UsageError
 from prefrl.files import write_atomically
 

@@ -131,7 +131,12 @@ class HumanPace:
     def waits(self, step: int) -> Iterator[Row]:
         self.learner.feedback()
         while missing := self._missing(step):
-            yield {"step": step, "labels": self.learner.labels, "skips": self.learner.skips, "waiting": missing}
+            yield {
+                "step": step,
+                "labels": self.learner.labels,
+                "skips": self.learner.skips,
+                "waiting": missing,
+            }
             self._sleep(POLL_SECONDS)
             self.learner.feedback()
             self.learner.ask(self.queries_due(step), step)

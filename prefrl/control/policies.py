@@ -10,7 +10,13 @@ import torch
 from gymnasium.spaces import Box, Discrete, Space
 from torch import Tensor, nn
 
-from prefrl.control.convolutions import ConvLayer, feature_sizes, orthogonal_, scaled_first_layer
+from prefrl.control.convolutions import (
+    ConvLayer,
+    channels_last_,
+    feature_sizes,
+    orthogonal_,
+    scaled_first_layer,
+)
 from prefrl.errors import UsageError
 from prefrl.ppo import Evaluation
 
@@ -112,7 +118,7 @@ class PixelBody(nn.Module):
         self.hidden = orthogonal_(nn.Linear(size, units), math.sqrt(2))
         self.policy = orthogonal_(nn.Linear(units, outputs), 0.01)
         self.value = orthogonal_(nn.Linear(units, 1), 1.0)
-        self.to(memory_format=torch.channels_last)
+        channels_last_(self)
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         features = torch.relu(self.hidden(self._features(observation)))

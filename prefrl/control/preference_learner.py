@@ -15,18 +15,11 @@ import numpy as np
 import torch
 
 from prefrl.control.config import TrainConfig
+from prefrl.control.layouts import Layout, leading_shape, network_inputs
 from prefrl.control.rollouts import Rollout
-from prefrl.control.segments import (
-    CandidateItems,
-    Layout,
-    SegmentBank,
-    Segments,
-    cut_segments,
-    leading_shape,
-    load_segments,
-    network_inputs,
-    save_segment,
-)
+from prefrl.control.segment_bank import CandidateItems, SegmentBank
+from prefrl.control.segment_files import load_segments, save_segment
+from prefrl.control.segments import Segments, cut_segments
 from prefrl.ensemble import RewardEnsemble
 from prefrl.feedback import Answer, Kind, Query, Source, make_id
 from prefrl.fitting import FeedbackSet, FitReport, RewardFitter
@@ -99,7 +92,9 @@ class PreferenceLearner:
             capacity = max(capacity, 2 * self.due(0.0))
         count = max(2, math.ceil(capacity * share))
         length = self.config.query.segment_length
-        segments = cut_segments(rollout, self.layout, env, length=length, count=count, step=step, rng=self._rng)
+        segments = cut_segments(
+            rollout, self.layout, env, length=length, count=count, step=step, rng=self._rng
+        )
         if len(segments):
             self.pool.append(segments)
         while len(self.pool) > 1 and sum(map(len, self.pool[1:])) >= capacity:
@@ -136,7 +131,7 @@ class PreferenceLearner:
             self._store_answers(queries, self.teacher.answer(left, right, candidate_std=deviation))
 
     def fit(self) -> FitReport | None:
-        """Fits the ensemble to every answer in the store to a query of this run; None without usable answers."""
+        """Fits the ensemble to every answer to this run's queries; None without usable answers."""
         feedback = self.feedback()
         if not len(feedback):
             return None
@@ -247,7 +242,7 @@ class PreferenceLearner:
             self._store_answers(left, self.teacher.answer(*sides))
 
     def _post(self, pool: Segments, chosen: np.ndarray, step: int) -> list[Query]:
-        """Segments to the bank and to disk, queries to the store, in this order: a query never lacks its clips."""
+        """Segments to the bank and to disk, then queries to the store: a query never lacks its clips."""
         used, positions = np.unique(chosen, return_inverse=True)
         seed, before = self.config.seed, len(self.bank)
         ids = [make_id(self.run, seed, "segment", before + i) for i in range(len(used))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from prefrl.control.segments import Layout, leading_shape, network_inputs
+from prefrl.control.layouts import Layout, leading_shape, network_inputs
 from prefrl.ensemble import RewardEnsemble
 
 PIXEL_CHUNK = 1024

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from prefrl.control.convolutions import ConvLayer, feature_sizes, scaled_first_layer
+from prefrl.control.convolutions import ConvLayer, channels_last_, feature_sizes, scaled_first_layer
 from prefrl.member_layers import MemberLinear, SharedLinear, member_conv, members_of
 
 LEAK = 0.01
@@ -78,20 +78,23 @@ class PixelRewardNetwork(nn.Module):
         self.members = members
         self.shape = shape
         layers = PAPER_LAYERS if preset == "paper" else SMALL_LAYERS
-        channels, blocks = shape[2], []
+        channels = shape[2]
+        convs: list[nn.Conv2d] = []
+        norms: list[nn.Module] = []
         for index, (layer, kernel) in enumerate(feature_sizes(layers, shape)):
             conv = member_conv(members, channels, layer.filters, kernel, layer.stride, first=index == 0)
-            norm = nn.BatchNorm2d(members * layer.filters)
-            blocks.append(nn.ModuleList([conv, norm]))
+            convs.append(conv)
+            norms.append(nn.BatchNorm2d(members * layer.filters))
             channels = layer.filters
-        self.blocks = nn.ModuleList(blocks)
+        self.convs = nn.ModuleList(convs)
+        self.norms = nn.ModuleList(norms)
         self.dropout = nn.Dropout2d(dropout)
         with torch.no_grad():
             # In evaluation mode: a look at the size must leave no trace in the batch statistics.
             size = self.eval()._features(torch.zeros(1, *shape, dtype=torch.uint8)).shape[-1]
         self.hidden = MemberLinear(members, size, hidden)
         self.head = MemberLinear(members, hidden, 1)
-        self.to(memory_format=torch.channels_last)
+        channels_last_(self)
         self.train()
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -103,7 +106,7 @@ class PixelRewardNetwork(nn.Module):
 
     def _features(self, frames: Tensor) -> Tensor:
         x = frames.permute(0, 3, 1, 2)
-        for index, (conv, norm) in enumerate(self.blocks):  # type: ignore[misc]
-            x = scaled_first_layer(conv, x) if index == 0 else conv(x)
+        for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            x = scaled_first_layer(conv, x) if index == 0 else conv(x)  # type: ignore[arg-type]
             x = self.dropout(nn.functional.leaky_relu(norm(x), LEAK))
         return members_of(x, self.members)

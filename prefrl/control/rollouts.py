@@ -163,7 +163,12 @@ class Recorder:
         self.final: list[tuple[int, np.ndarray, np.ndarray]] = []
 
     def before(
-        self, t: int, observation: np.ndarray, decision: Decision, world_action: np.ndarray, infos: dict[str, Any]
+        self,
+        t: int,
+        observation: np.ndarray,
+        decision: Decision,
+        world_action: np.ndarray,
+        infos: dict[str, Any],
     ) -> None:
         self._put("observation", t, observation)
         self._put("action", t, decision.action)
@@ -197,6 +202,8 @@ class Recorder:
 
     def _put(self, name: str, t: int, value: np.ndarray) -> None:
         if t == 0:
-            dtype = np.float32 if value.dtype == np.float64 and name in ("observation", "action") else value.dtype
+            dtype = (
+                np.float32 if value.dtype == np.float64 and name in ("observation", "action") else value.dtype
+            )
             self.arrays[name] = np.empty((self.steps, *value.shape), dtype=dtype)
         self.arrays[name][t] = value

@@ -42,7 +42,9 @@ def load_actor(folder: str | Path, config: TrainConfig, make_env: MakeEnv) -> tu
         UsageError: no checkpoint, or the run's agent is not PrefRL's own.
     """
     if config.agent != "ppo":
-        raise UsageError(f"{folder} holds a Stable-Baselines3 agent ({config.agent}): load it with that library")
+        raise UsageError(
+            f"{folder} holds a Stable-Baselines3 agent ({config.agent}): load it with that library"
+        )
     step, state = load_checkpoint(Path(folder) / CHECKPOINTS)
     actor = make_actor(config, make_env, make_device(config.device))
     actor.policy.load_state_dict(state["trainer"]["policy"])

@@ -28,6 +28,7 @@ class Sessions:
         self, config: TrainConfig, learner: PreferenceLearner | None, env: object, episodes: Episodes
     ) -> None:
         self.config, self.learner, self.env, self.episodes = config, learner, env, episodes
+        self.learned_episodes = Episodes(config.num_envs)
         self.pace = make_pace(config, learner)
 
     @property
@@ -54,7 +55,9 @@ class Sessions:
         """Looks at a rollout trained on with ``reward [time, envs]``; holds a session if one is due."""
         row = self._row(rollout, step)
         if self.learner is not None:
-            row["learned_return"] = float(reward.sum(0).mean())
+            for t in range(len(reward)):
+                self.learned_episodes.add(reward[t], rollout.episode_end[t])
+            row["learned_return"] = self.learned_episodes.mean_return(max(10, self.config.num_envs))
             share = rollout.steps * self.config.query.sessions / self.config.steps
             self.learner.observe(rollout, self.env, step, share=share)
             if self.pace.session_due(step):
@@ -66,7 +69,8 @@ class Sessions:
     def state_dict(self) -> dict[str, Any]:
         """The learner and the pace."""
         learner = None if self.learner is None else self.learner.state_dict()
-        return {"learner": learner, "pace": self.pace.state_dict()}
+        learned = self.learned_episodes.state_dict()
+        return {"learner": learner, "pace": self.pace.state_dict(), "learned_episodes": learned}
 
     def load_state_dict(self, state: dict[str, Any], *, repeat: bool) -> None:
         """Continues from ``state_dict``. ``repeat``: what the store holds beyond it is asked again, equal."""
@@ -75,6 +79,7 @@ class Sessions:
             if not repeat:
                 self.learner.adopt()
         self.pace.load_state_dict(state["pace"])
+        self.learned_episodes.load_state_dict(state["learned_episodes"])
 
     def _hold(self, rollout: Rollout, step: int) -> Row:
         """Tell the teacher how episodes go, ask what is due, fit to all answers so far."""
@@ -103,7 +108,7 @@ class Sessions:
             "reward_version": self.learner.ensemble.version,
             "labels": self.learner.labels,
             "skips": self.learner.skips,
-            "labels_due": len(self.learner.asked),
+            "labels_due": self.learner.scheduled(self.pace.progress(step)),
         }
 
     def _row(self, rollout: Rollout, step: int) -> Row:

@@ -15,18 +15,16 @@ import torch
 from prefrl.control.acting import Actor
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import EpisodeReturns, MakeEnv, evaluate_policy
-from prefrl.control.pace import make_pace
+from prefrl.control.pace import Row
 from prefrl.control.policies import is_image, make_policy
 from prefrl.control.preference_learner import PreferenceLearner
-from prefrl.control.rollouts import Collector, Episodes, Rollout
-from prefrl.errors import UsageError
+from prefrl.control.rollouts import Collector, Rollout
+from prefrl.control.sessions import Sessions
 from prefrl.moments import RunningMoments
 from prefrl.policy_gradient import explained_variance, generalised_advantages
 from prefrl.ppo import PolicyBatch, update_policy
 from prefrl.schedules import adapt_learning_rate
 from prefrl.value_scale import ValueScale
-
-Row = dict[str, Any]
 
 
 class Trainer:
@@ -53,31 +51,32 @@ class Trainer:
             pixel_preset=config.policy.pixel_preset,
             initial_log_std=config.policy.initial_log_std,
         ).to(device)
-        self.optimizer = torch.optim.Adam(self.policy.parameters(), lr=config.ppo.learning_rate, eps=1e-5, foreach=True)
+        self.optimizer = torch.optim.Adam(
+            self.policy.parameters(), lr=config.ppo.learning_rate, eps=1e-5, fused=True
+        )
         self.actor = Actor(self.policy, self.moments, device)
         self.value_scale = ValueScale()
         self.collector = Collector(self.env, self.actor, np.random.default_rng([config.seed, 0]))
-        self.learned_episodes = Episodes(config.num_envs)
         self.learning_rate = config.ppo.learning_rate
+        self.sessions = Sessions(config, learner, self.env, self.collector.episodes)
         self.step = 0
-        self.pace = make_pace(config, learner)
         self._generator = torch.Generator().manual_seed(config.seed)
 
     @property
     def progress(self) -> float:
         """Share of the run that is over, in [0, 1]; it drives every schedule."""
-        return self.pace.progress(self.step)
+        return self.sessions.pace.progress(self.step)
 
     @property
     def done(self) -> bool:
-        return self.pace.done(self.step)
+        return self.sessions.pace.done(self.step)
 
     def run(self) -> Iterator[Row]:
         """Trains until the budgets are spent, one row of metrics per rollout (or per wait for a person)."""
-        while self.learner is not None and self.learner.ensemble.version == 0 and not self.done:
+        while self.sessions.exploring and not self.done:
             yield from self._explore()
         while not self.done:
-            yield from self.pace.waits(self.step)
+            yield from self.sessions.pace.waits(self.step)
             yield self._advance()
 
     def evaluate(self) -> EpisodeReturns:
@@ -109,15 +108,13 @@ class Trainer:
             "moments": None if self.moments is None else self.moments.state_dict(),
             "value_scale": self.value_scale.state_dict(),
             "collector": self.collector.state_dict(),
-            "learned_episodes": self.learned_episodes.state_dict(),
-            "learner": None if self.learner is None else self.learner.state_dict(),
-            "pace": self.pace.state_dict(),
+            "sessions": self.sessions.state_dict(),
             "generator": self._generator.get_state(),
             "torch": torch.get_rng_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any], *, repeat: bool) -> None:
-        """Continues from ``state_dict``. ``repeat``: what the store holds beyond it will be asked again, equal."""
+        """Continues from ``state_dict``. ``repeat``: what the store holds beyond it is asked again, equal."""
         self.step, self.learning_rate = state["step"], state["learning_rate"]
         self.policy.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -125,46 +122,25 @@ class Trainer:
             self.moments.load_state_dict(state["moments"])
         self.value_scale.load_state_dict(state["value_scale"])
         self.collector.load_state_dict(state["collector"])
-        self.learned_episodes.load_state_dict(state["learned_episodes"])
-        if self.learner is not None:
-            self.learner.load_state_dict(state["learner"])
-            if not repeat:
-                self.learner.adopt()
-        self.pace.load_state_dict(state["pace"])
+        self.sessions.load_state_dict(state["sessions"], repeat=repeat)
         self._generator.set_state(state["generator"])
         torch.set_rng_state(state["torch"])
 
     def _explore(self) -> Iterator[Row]:
         """A rollout of the untrained policy; once there are enough, the first labels and the first fit."""
-        assert self.learner is not None
-        initial = self.config.initial_steps
-        if self.step < initial:
+        if self.step < self.config.initial_steps:
             rollout = self._collect()
-            self.learner.observe(rollout, self.env, self.step, share=rollout.steps / initial)
             self._take_in(rollout)
-            self._forget_episodes()
-            yield self._row(rollout)
-            return
-        self.learner.ask(self.pace.queries_due(self.step), self.step)
-        yield from self.pace.waits(self.step)
-        yield {"step": self.step} | self._fit()
+            yield self.sessions.explored(rollout, self.step)
+        else:
+            yield from self.sessions.begin(self.step)
 
     def _advance(self) -> Row:
         """One rollout, its reward by one version of the ensemble, one update, and what the labels ask for."""
         rollout = self._collect()
         reward = self._reward(rollout)
-        row = self._row(rollout) | self._update(rollout, reward)
-        if self.learner is not None:
-            for t in range(len(reward)):
-                self.learned_episodes.add(reward[t], rollout.episode_end[t])
-            row["learned_return"] = self.learned_episodes.mean_return(max(10, self.config.num_envs))
-            per_session = self.config.steps / self.config.query.sessions
-            self.learner.observe(rollout, self.env, self.step, share=rollout.steps / per_session)
-            if self.pace.session_due(self.step):
-                row |= self._hold_session(rollout)
-            row |= {"labels": self.learner.labels, "skips": self.learner.skips}
-        self._forget_episodes()
-        return row
+        updated = self._update(rollout, reward)
+        return updated | self.sessions.advanced(rollout, reward, self.step)
 
     def _collect(self) -> Rollout:
         rollout = self.collector.collect_rollout(self.config.rollout_steps)
@@ -178,51 +154,30 @@ class Trainer:
             return np.zeros_like(rollout.true_reward)
         return rollout.true_reward
 
-    def _hold_session(self, rollout: Rollout) -> Row:
-        """Tell the teacher how episodes go, ask what is due, fit to all answers so far."""
-        assert self.learner is not None
-        assessed = self.learner.assess(rollout, self.env, self.step)
-        episodes = self.collector.episodes
-        mean_return, mean_length = episodes.mean_return(10), episodes.mean_length(10)
-        if mean_return is not None and mean_length is not None:
-            self.learner.teacher.set_episode_statistics(mean_return, mean_length)
-        self.learner.ask(self.pace.queries_due(self.step), self.step)
-        return assessed | self._fit()
-
-    def _fit(self) -> Row:
-        assert self.learner is not None
-        fit = self.learner.fit()
-        self.pace.session_held(self.step)
-        if fit is None:
-            raise UsageError(
-                f"not one of {len(self.learner.asked)} queries has a usable answer: choose a teacher that skips less"
-            )
-        return {
-            "fit_loss": fit.train_loss,
-            "log_loss": fit.validation_loss,
-            "fit_epochs": fit.epochs,
-            "weight_decay": fit.weight_decay,
-            "reward_version": self.learner.ensemble.version,
-            "labels": self.learner.labels,
-            "skips": self.learner.skips,
-            "labels_due": self.learner.scheduled(self.progress),
-        }
-
     def _update(self, rollout: Rollout, reward: np.ndarray) -> Row:
         """Advantages in the reward's own units, values in normalised ones, then the shared PPO update."""
         config, scale = self.config.ppo, self.value_scale
         value = scale.denormalise(rollout.value)
         next_value = np.where(rollout.terminated, 0.0, scale.denormalise(rollout.next_value))
-        tensors = (torch.from_numpy(np.asarray(a, dtype=np.float64)) for a in (reward, value, next_value))
-        advantage, return_ = generalised_advantages(
-            *tensors, torch.from_numpy(rollout.end), discount=config.discount, gae_lambda=config.gae_lambda
+        rewards, values, next_values = (
+            torch.from_numpy(np.asarray(array, dtype=np.float64)) for array in (reward, value, next_value)
         )
-        explained = explained_variance(torch.from_numpy(value), return_)
+        advantage, return_ = generalised_advantages(
+            rewards,
+            values,
+            next_values,
+            torch.from_numpy(rollout.end),
+            discount=config.discount,
+            gae_lambda=config.gae_lambda,
+        )
+        explained = explained_variance(values, return_)
         scale.update(return_.numpy())
         batch = self._batch(rollout, advantage, torch.from_numpy(scale.normalise(return_.numpy())))
         self._set_learning_rate()
         self.policy.train()
-        metrics = update_policy(self.policy.evaluate, self.optimizer, batch, config, generator=self._generator)
+        metrics = update_policy(
+            self.policy.evaluate, self.optimizer, batch, config, generator=self._generator
+        )
         if config.target_kl is not None:
             self.learning_rate = adapt_learning_rate(
                 self.learning_rate, metrics["last_kl"], config.target_kl, maximum=config.max_learning_rate
@@ -238,24 +193,19 @@ class Trainer:
         flat_observation = rollout.observation.reshape(rollout.steps, *rollout.observation.shape[2:])
         inputs = {
             "observation": torch.from_numpy(self.actor.observe(flat_observation)).to(self.device),
-            "action": torch.from_numpy(rollout.action.reshape(rollout.steps, *rollout.action.shape[2:])).to(self.device),
+            "action": torch.from_numpy(rollout.action.reshape(rollout.steps, *rollout.action.shape[2:])).to(
+                self.device
+            ),
         }
         numbers = (torch.from_numpy(rollout.log_prob), torch.from_numpy(rollout.value), advantage, return_)
         return PolicyBatch(inputs, *(x.float().flatten().to(self.device) for x in numbers))
 
     def _set_learning_rate(self) -> None:
         config = self.config.ppo
-        share = 1.0 if config.target_kl is not None else 1.0 - (1.0 - config.final_learning_rate_fraction) * self.progress
+        share = (
+            1.0
+            if config.target_kl is not None
+            else 1.0 - (1.0 - config.final_learning_rate_fraction) * self.progress
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * share
-
-    def _row(self, rollout: Rollout) -> Row:
-        return {
-            "step": self.step,
-            "true_return": self.collector.episodes.mean_return(max(10, self.config.num_envs)),
-            "true_reward": float(rollout.true_reward.mean()),
-        }
-
-    def _forget_episodes(self) -> None:
-        if hasattr(self.env, "forget_finished_episodes"):
-            self.env.forget_finished_episodes()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -21,8 +21,10 @@ from prefrl.config_io import config_to_dict
 from prefrl.control.build import make_device, make_learner
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import EpisodeReturns, MakeEnv
+from prefrl.control.pace import Row
+from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.run_settings import check_same_settings
-from prefrl.control.trainer import Row, Trainer
+from prefrl.control.trainer import Trainer
 from prefrl.provenance import provenance
 from prefrl.runlog import RunFolder
 from prefrl.schedules import passes_multiple
@@ -31,6 +33,32 @@ from prefrl.store import FeedbackStore
 STORE = "feedback.sqlite"
 CHECKPOINTS = "checkpoints"
 SEGMENTS = "segments"
+
+
+class Agent(Protocol):
+    """What a whole run needs of a trainer, PrefRL's own or another library's."""
+
+    step: int
+    learner: PreferenceLearner | None
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether a resumed run ends at exactly the figures of an undisturbed one."""
+        ...
+
+    def run(self) -> Iterator[Row]: ...
+
+    def evaluate(self) -> EpisodeReturns: ...
+
+    def close(self) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], *, repeat: bool) -> None: ...
+
 
 Watch = Callable[[Row], None]
 """Called with every row of metrics; a progress bar, say."""
@@ -73,6 +101,8 @@ def train(
         if done is not None:
             return done
     else:
+        make_device(config.device)
+        make_env(1, config.seed).close()  # an impossible run must not leave a folder that is in the way of the next
         run = RunFolder.create(folder, config_to_dict(config))
     with run, FeedbackStore(folder / STORE) as store:
         return _Session(config, make_env, run, store, watch).run(resume=resume)
@@ -80,22 +110,31 @@ def train(
 
 def make_agent(
     config: TrainConfig, make_env: MakeEnv, store: FeedbackStore, folder: Path, device: torch.device
-) -> Trainer:
-    """The trainer of a run, from its first or at any later step, as its config says."""
+) -> Agent:
+    """The trainer of a run before its first step, as its config says."""
     torch.manual_seed(config.seed)
     learner = None
     if config.reward == "learned":
         world = make_env(1, config.seed)
         learner = make_learner(config, world, store, folder / SEGMENTS, run=folder.name, device=device)
         world.close()
-    return Trainer(config, make_env, learner, device)
+    if config.agent == "ppo":
+        return Trainer(config, make_env, learner, device)
+    from prefrl.control.sb3_agents import SB3Trainer  # Stable-Baselines3 takes a second to import
+
+    return SB3Trainer(config, make_env, learner, device)
 
 
 class _Session:
     """One process's share of a run."""
 
     def __init__(
-        self, config: TrainConfig, make_env: MakeEnv, run: RunFolder, store: FeedbackStore, watch: Watch | None
+        self,
+        config: TrainConfig,
+        make_env: MakeEnv,
+        run: RunFolder,
+        store: FeedbackStore,
+        watch: Watch | None,
     ) -> None:
         self.config, self.run_folder, self.watch = config, run, watch
         self.device = make_device(config.device)
@@ -132,7 +171,9 @@ class _Session:
                 self._save()
                 saved = trainer.step
             if stopping.is_set() and not trainer.done:
-                raise Interrupted(f"stopped at step {trainer.step}, saved; go on with --resume --run {self.run_folder.path}")
+                raise Interrupted(
+                    f"stopped at step {trainer.step}, saved; go on with --resume --run {self.run_folder.path}"
+                )
 
     def _record(self, row: Row, steps: int) -> None:
         seconds = self._seconds()

@@ -25,9 +25,9 @@ import torch
 from gymnasium.spaces import Box, Discrete, Space
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
+from prefrl.control.layouts import Layout
 from prefrl.control.reward_files import load_reward_model
 from prefrl.control.reward_model import RewardModel
-from prefrl.control.segments import Layout
 from prefrl.errors import UsageError
 
 RewardSource = RewardModel | str | Path
