@@ -5,6 +5,7 @@ Answers of people cannot be made again: the feedback store goes only with its wh
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -36,7 +37,7 @@ class CleanConfig:
     all: bool = False
     """Delete the runs altogether, their feedback stores included."""
     keep_checkpoints: int = 1
-    """Newest checkpoints to keep, at least 1."""
+    """Latest whole checkpoints to keep, at least 1."""
     yes: bool = False
     """Do not ask."""
 
@@ -80,7 +81,7 @@ def check_run_folder(run: Path) -> None:
         config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         config = None
-    if not isinstance(config, dict) or not {"seed", "versions"} <= config.keys():
+    if not isinstance(config, dict) or not {"config", "versions"} <= config.keys():
         raise UsageError(
             f"{run} is no run folder, its config.json is not that of a run: delete it by hand if you must"
         )
@@ -105,13 +106,22 @@ def find_deletable(run: Path, config: CleanConfig) -> list[Path]:
 
 
 def old_checkpoints(folder: Path, keep: int) -> list[Path]:
-    """All checkpoints but the newest, by time of writing, and what interrupted writes left aside."""
-    found = children(folder)
-    aside = [path for path in found if path.name.startswith(".") or path.suffix in {".tmp", ".aside"}]
-    whole = sorted(
-        (path for path in found if path not in aside), key=lambda path: (path.stat().st_mtime_ns, path.name)
-    )
-    return aside + whole[:-keep]
+    """All checkpoints but the latest that are whole, and what interrupted writes left aside.
+
+    None while no checkpoint is whole: somebody may still want to save what can be saved.
+    """
+    aside = [path for path in children(folder) if path.name.startswith(".") and path.suffix == ".aside"]
+    found = [path for path in children(folder) if path.suffix == ".pt"]
+    found.sort(key=lambda path: (path.stem.rpartition("-")[0], path.stat().st_mtime_ns))
+    kept = [path for path in found if is_whole(path)][-keep:]
+    return aside + [path for path in found if path not in kept] if kept else aside
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint's content has the digest that its name ends with."""
+    named = checkpoint.stem.rpartition("-")[2]
+    with checkpoint.open("rb") as file:
+        return bool(named) and hashlib.file_digest(file, "sha256").hexdigest().startswith(named)
 
 
 def unnamed_segments(run: Path) -> list[Path]:
@@ -123,7 +133,7 @@ def unnamed_segments(run: Path) -> list[Path]:
         return []
     with FeedbackStore(run / "feedback.sqlite", must_exist=True) as store:
         named = {item for name in store.runs() for query in store.queries(name) for item in query.items}
-    return [path for path in children(run / "segments") if path.stem not in named]
+    return [path for path in children(run / "segments") if path.suffix == ".npz" and path.stem not in named]
 
 
 def describe_run(run: Path) -> str:

@@ -45,7 +45,7 @@ def run_evaluate(config: EvaluateConfig) -> int:
 
     settings = load_config(config.run)
     actor, step = load_actor(config.run, settings, world_maker(settings))
-    greedy = not actor.policy.discrete if config.greedy is None else config.greedy
+    greedy = not actor.discrete if config.greedy is None else config.greedy
     returns = evaluate_policy(
         actor, world_maker(settings), episodes=config.episodes, seed=config.seed, greedy=greedy
     )

@@ -25,11 +25,11 @@ def parse_options(
         UsageError: an unknown option or a value of the wrong kind; the message names it.
         SystemExit: ``--help`` was asked for and printed.
     """
-    given = {} if default is None else {"default": default}
+    on_top_of = tyro.MISSING_NONPROP if default is None else default
     said = io.StringIO()
     try:
         with redirect_stderr(said):
-            return tyro.cli(kind, args=args, prog=f"prefrl {command}", **given)
+            return tyro.cli(kind, args=args, prog=f"prefrl {command}", default=on_top_of)
     except SystemExit as stop:
         if not stop.code:
             raise

@@ -13,7 +13,7 @@ from experiments.options import parse_options
 from prefrl.errors import UsageError
 
 if TYPE_CHECKING:
-    from prefrl.control.acting import Actor
+    from prefrl.control.acting import WorldActor
     from prefrl.control.config import TrainConfig
 
 FRAMES_PER_SECOND = {
@@ -76,7 +76,7 @@ def run_render(config: RenderConfig) -> int:
     return 0
 
 
-def film(actor: Actor, settings: TrainConfig, config: RenderConfig) -> np.ndarray:
+def film(actor: WorldActor, settings: TrainConfig, config: RenderConfig) -> np.ndarray:
     """``[steps, height, width, 3]``: part of one episode of this policy, from where ``start`` says."""
     from envs.clips import capture_replay, render_clip
     from experiments.train import world_maker
@@ -89,8 +89,8 @@ def film(actor: Actor, settings: TrainConfig, config: RenderConfig) -> np.ndarra
         seed, taken = int(infos["episode_seed"][0]), 0
         while taken < config.start + config.steps:
             states.append(infos.get("state"))
-            action = actor.decide(observation, rng, greedy=not actor.policy.discrete).action
-            observation, _, _, _, infos = env.step(actor.policy.to_world(action))
+            action = actor.act(observation, rng, greedy=not actor.discrete)
+            observation, _, _, _, infos = env.step(action)
             taken += 1
             if infos["episode_end"][0]:
                 break

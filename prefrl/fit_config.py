@@ -41,6 +41,7 @@ class FitConfig:
             "learning_rate",
             "batch_size",
             "max_epochs",
+            "first_gradient_steps",
             "max_gradient_steps",
             "patience_epochs",
             "max_grad_norm",

@@ -118,6 +118,8 @@ class RewardFitter:
         )
 
     def load_state_dict(self, state: dict[str, object]) -> None:
+        """Continues from ``state_dict``; the state given is not touched, then or later."""
+        state = copy.deepcopy(state)
         self.ensemble.load_state_dict(state["ensemble"])  # type: ignore[arg-type]
         self.ensemble.version = int(state["version"])  # type: ignore[call-overload]
         self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]

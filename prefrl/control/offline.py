@@ -26,7 +26,7 @@ from prefrl.fitting import FeedbackSet, OnEpoch, RewardFitter, bootstrap_counts
 from prefrl.likelihoods import agreement, loss_floor, pair_log_likelihood_loss
 from prefrl.store import FeedbackStore
 
-OFFLINE_REWARD = RewardConfig(fit=FitConfig(max_epochs=500, max_gradient_steps=5000, patience_epochs=10))
+OFFLINE_REWARD = RewardConfig(fit=FitConfig(max_epochs=500, first_gradient_steps=5000, patience_epochs=10))
 """One fit that may take its time, where a run makes many short ones."""
 
 

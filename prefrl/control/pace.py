@@ -114,8 +114,7 @@ class HumanPace:
         """Tops up the unanswered queries, never beyond what the budget can still use."""
         answered = self.learner.labels + self.learner.skips
         unanswered = max(0, len(self.learner.asked) - answered)
-        wanted = min(self.config.query.open_queries, self.config.labels - self.learner.labels)
-        return max(0, max(wanted, self._initial_labels() - self.learner.labels) - unanswered)
+        return max(0, max(self._wanted(), self._initial_labels() - self.learner.labels) - unanswered)
 
     def session_due(self, step: int) -> bool:
         """Enough new answers for another fit, or too few pairs left to look at."""
@@ -123,7 +122,7 @@ class HumanPace:
         enough = max(1, self.config.labels // self.config.query.sessions)
         fresh = self.learner.labels - self.fitted_labels
         last = self.learner.labels >= self.config.labels and fresh > 0
-        return fresh >= enough or last or self.queries_due(step) > self.config.query.open_queries // 2
+        return fresh >= enough or last or self.queries_due(step) > self._wanted() // 2
 
     def session_held(self, step: int) -> None:  # noqa: ARG002
         self.fitted_labels = self.learner.labels
@@ -155,6 +154,10 @@ class HumanPace:
         if ahead and labels < self.config.labels:
             return f"more labels: {step} steps are trained on {labels}"
         return None
+
+    def _wanted(self) -> int:
+        """Unanswered queries that are of use: a skip of the last one must be replaced at once."""
+        return max(0, min(self.config.query.open_queries, self.config.labels - self.learner.labels))
 
     def _initial_labels(self) -> int:
         return max(1, round(self.config.labels * self.config.query.initial_fraction))

@@ -140,19 +140,20 @@ class PreferenceLearner:
 
     def feedback(self) -> FeedbackSet:
         """The comparisons as they stand in the store now; counts labels and skips on the way."""
-        answers: dict[str, list[Answer]] = {}
-        for answer in self.store.current_answers(self.run):
-            answers.setdefault(answer.query_id, []).append(answer)
+        asked = {query.query_id: (query.left, query.right) for query in self.asked}
         rows, preferences = [], []
         self.labels = self.skips = 0
-        for asked in self.asked:
-            for answer in answers.get(asked.query_id, ()):
-                if answer.value is None:
-                    self.skips += 1
-                    continue
-                self.labels += 1
-                rows.append((asked.left, asked.right))
-                preferences.append(float(answer.value))  # type: ignore[arg-type]
+        # In the order they were given: a late answer to an early query must not move the others' places,
+        # which decide whose bag they are in.
+        for answer in self.store.current_answers(self.run):
+            if answer.query_id not in asked:
+                continue
+            if answer.value is None:
+                self.skips += 1
+                continue
+            self.labels += 1
+            rows.append(asked[answer.query_id])
+            preferences.append(float(answer.value))  # type: ignore[arg-type]
         error_rate = self.config.reward_model.fit.error_rate
         return FeedbackSet(
             torch.tensor(rows, dtype=torch.int64).reshape(-1, 2).to(self.device),
@@ -240,6 +241,7 @@ class PreferenceLearner:
             true = dict(zip(ids, segments.true_reward, strict=True))
             sides = (np.stack([true[query.items[side]] for query in left]) for side in (0, 1))
             self._store_answers(left, self.teacher.answer(*sides))
+        self.feedback()
 
     def _post(self, pool: Segments, chosen: np.ndarray, step: int) -> list[Query]:
         """Segments to the bank and to disk, then queries to the store: a query never lacks its clips."""

@@ -115,7 +115,11 @@ class Collector:
         self.observation, self.infos = env.reset()
 
     def collect_rollout(self, steps: int) -> Rollout:
-        """``steps`` decisions in every environment, with one version of the policy."""
+        """``steps`` decisions in every environment, with one version of the policy.
+
+        Raises:
+            FloatingPointError: the world gave a reward or an observation that is not finite.
+        """
         self.actor.refresh()
         record = Recorder(steps, self.env.num_envs)
         for t in range(steps):
@@ -129,6 +133,9 @@ class Collector:
                 final = np.stack(list(self.infos["final_obs"][rows]))
                 record.final_value(t, rows, self.actor.values(final))
             self.episodes.add(self.infos["score"], self.infos["episode_end"])
+        for name in ("observation", "true_reward"):
+            if record.arrays[name].dtype.kind == "f" and not np.isfinite(record.arrays[name]).all():
+                raise FloatingPointError(f"the world gave a {name.replace('_', ' ')} that is not finite")
         return record.rollout(self.actor.values(self.observation))
 
     def state_dict(self) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from stable_baselines3.common.utils import set_random_seed
 
+from prefrl.control.acting import WorldActor
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import EpisodeReturns, MakeEnv, evaluate_policy
 from prefrl.control.pace import Row
@@ -49,6 +51,10 @@ class SB3Agent(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+    def load_policy(self, state: dict[str, Any]) -> None:
+        """Takes over only how to act."""
+        ...
 
 
 class SB3Trainer:
@@ -160,6 +166,17 @@ class SB3Trainer:
     @staticmethod
     def _no_reward(_observation: np.ndarray, _action: np.ndarray, true_reward: np.ndarray) -> np.ndarray:
         return np.zeros_like(true_reward)
+
+
+def make_sb3_actor(
+    config: TrainConfig, make_env: MakeEnv, device: torch.device, *, state: dict[str, Any] | None = None
+) -> WorldActor:
+    """The policy of a run alone, to evaluate or to film it: out of a trainer's ``state_dict``, or untrained."""
+    trainer = SB3Trainer(replace(config, reward="true", num_envs=1), make_env, None, device)
+    trainer.close()
+    if state is not None:
+        trainer.agent.load_policy(state["agent"])
+    return trainer.agent
 
 
 def _make_agent(

@@ -141,10 +141,14 @@ class SB3PPO:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from ``state_dict``."""
-        self.model.set_parameters(state["parameters"], device=self.model.device)
+        self.load_policy(state)
         self.model.num_timesteps = state["timesteps"]
         self.learning_rate = state["learning_rate"]
         self.scaler.load_state_dict(state["scaler"])
+
+    def load_policy(self, state: dict[str, Any]) -> None:
+        """Acts as the agent of ``state_dict`` does, in any number of environments."""
+        self.model.set_parameters(state["parameters"], device=self.model.device)
         if self.normaliser is not None:
             moments: Any = self.normaliser.obs_rms
             moments.mean, moments.var = state["moments"]["mean"], state["moments"]["var"]

@@ -125,7 +125,7 @@ class SB3SAC:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from ``state_dict``."""
-        self.model.set_parameters(state["parameters"], device=self.model.device)
+        self.load_policy(state)
         assert self.model.log_ent_coef is not None
         with torch.no_grad():
             self.model.log_ent_coef.copy_(state["log_ent_coef"])
@@ -135,6 +135,10 @@ class SB3SAC:
         buffer.pos, buffer.full = state["position"], state["full"]
         for name, array in state["buffer"].items():
             getattr(buffer, name)[: len(array)] = array
+
+    def load_policy(self, state: dict[str, Any]) -> None:
+        """Acts as the agent of ``state_dict`` does, in any number of environments."""
+        self.model.set_parameters(state["parameters"], device=self.model.device)
 
     @property
     def _filled(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,19 @@ import numpy as np
 from prefrl.control.segments import ARRAYS, Replay, Segments
 from prefrl.errors import UsageError
 
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What NumPy raises for files that are missing, torn, flipped, or something else altogether."""
 REPLAY = "replay_"
 """Prefix of the arrays that redraw the segment."""
 
 
 def save_segment(folder: Path, segment_id: str, segments: Segments, row: int) -> None:
-    """Writes one segment as ``<id>.npz`` (no pickle), aside and then renamed; keeps a file already there."""
+    """Writes one segment as ``<id>.npz`` (no pickle), aside and then renamed.
+
+    A file already there was left by a process that died before it asked about the segment, and a run that
+    does not repeat itself bit for bit has another one under the same id by now: it is replaced.
+    """
     path = folder / f"{segment_id}.npz"
-    if path.exists():
-        return
     arrays: dict[str, Any] = {name: getattr(segments, name)[row] for name in ARRAYS}
     arrays |= {f"{REPLAY}{name}": array for name, array in segments.replays[row].items()}
     aside = path.with_suffix(".tmp")
@@ -57,7 +62,7 @@ def _load_segment(path: Path) -> Segments:
             arrays: dict[str, Any] = dict(file)
         replay = {name.removeprefix(REPLAY): a for name, a in arrays.items() if name.startswith(REPLAY)}
         return Segments(**{name: arrays[name][None] for name in ARRAYS}, replays=[replay])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise UsageError(
             f"segment {path} is missing or damaged ({error}): restore it from a back-up"
         ) from error

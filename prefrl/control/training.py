@@ -23,6 +23,7 @@ from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import EpisodeReturns, MakeEnv
 from prefrl.control.pace import Row
 from prefrl.control.preference_learner import PreferenceLearner
+from prefrl.control.reward_files import save_reward_model
 from prefrl.control.run_settings import check_same_settings
 from prefrl.control.trainer import Trainer
 from prefrl.provenance import provenance
@@ -153,6 +154,8 @@ class _Session:
                 self._restore()
             else:
                 self.run_folder.truncate_after(-1)
+                if resume and not self.exact and self.trainer.learner is not None:
+                    self.trainer.learner.adopt()
                 self.untrained = self.trainer.evaluate()
                 self.evaluation_seconds = time.monotonic() - self.started
             with _stop_signals() as stopping:
@@ -201,6 +204,9 @@ class _Session:
             "exact": self.exact,
         }
         save_checkpoint(self.run_folder.path / CHECKPOINTS, self.trainer.step, state)
+        learner, folder = self.trainer.learner, self.run_folder.path
+        if learner is not None and learner.ensemble.version:
+            save_reward_model(folder, learner.ensemble, learner.layout, self.config.reward_model)
 
     def _restore(self) -> None:
         _, state = load_checkpoint(self.run_folder.path / CHECKPOINTS)

@@ -80,7 +80,7 @@ class FrozenReward:
         if isinstance(space, Box):
             action = np.clip(action, space.low, space.high).reshape(len(observation), -1)
         elif isinstance(space, Discrete):
-            action = action.reshape(len(observation)) - int(space.start)
+            action = action.reshape(len(observation)) - int(space.start) + self._model.layout.action_start
         return self._model.predict(observation, action).astype(np.float64)
 
 
