@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import WorldError
-from envs.tasks import MUJOCO_NAMES, PROBE_NAMES
+from envs.tasks import MUJOCO_NAMES, PROBE_NAMES, canonical_name
 
 STYLES = ("plain", "pretty")
 
@@ -63,6 +63,7 @@ def render_clip(task: str, replay: Mapping[str, NDArray[Any]], *, style: str = "
     """
     if style not in STYLES:
         raise WorldError(f"style is {style!r}: give {' or '.join(STYLES)}")
+    task = canonical_name(task)
     if task in MUJOCO_NAMES:
         from envs.mujoco_clips import render_states
 

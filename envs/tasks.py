@@ -90,6 +90,7 @@ def make_vector_env(
     """
     _check(num_envs, reward_form, num_threads, horizon)
     checked_seed(seed)
+    task = canonical_name(task)
     common: dict[str, Any] = {"reward_form": reward_form, "num_threads": num_threads}
     if task in MUJOCO_NAMES:
         make = _import(task, "envs.mujoco_env").MujocoVectorEnv
@@ -107,6 +108,12 @@ def make_vector_env(
         return _import(task, "envs.atari").make_atari_env(task, num_envs, seed, **common)
     foreign = _import(task, "envs.gymnasium_env")
     return foreign.make_gymnasium_env(task, num_envs, seed, horizon=horizon)
+
+
+def canonical_name(task: str) -> str:
+    """Return a game's name with hyphens where its emulator's own name, with underscores, was given."""
+    hyphenated = task.replace("_", "-")
+    return hyphenated if hyphenated != task and _is_atari_game(hyphenated) else task
 
 
 def unknown_task(task: str, *, others: tuple[str, ...] = ()) -> WorldError:

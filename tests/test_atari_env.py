@@ -93,6 +93,7 @@ def test_an_episode_that_ends_is_followed_by_the_next_in_the_same_step():
         if over.any():
             np.testing.assert_array_equal(infos["_final_obs"], over)
             np.testing.assert_array_equal(infos["final_obs"][over, ..., :3], before[over, ..., 1:])
+            assert (infos["final_obs"][over, ..., 3] != observation[over, ..., 3]).any(axis=(1, 2)).all()
             np.testing.assert_array_equal(infos["final_obs"][~over], observation[~over])
         before = observation
 

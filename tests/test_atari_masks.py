@@ -51,7 +51,7 @@ def play(emulator, steps):
 
 
 def screens(emulator, address, values):
-    """The screens two frames after each of `values` was written to `address`: coloured, and grey and small."""
+    """Screens two frames after each of `values` was written to `address`: in colour, and small and grey."""
     saved = emulator.cloneState()
     colour, grey = [], []
     for value in values:

@@ -10,7 +10,7 @@ from envs import WorldError, list_tasks, make_vector_env
 from envs.episode_seeds import episode_seeds
 from envs.episodes import Episodes
 from envs.mujoco_tasks import MUJOCO_TASKS
-from envs.tasks import GAME_NAMES, MUJOCO_NAMES
+from envs.tasks import GAME_NAMES, MUJOCO_NAMES, canonical_name
 
 
 def test_the_papers_worlds_are_listed():
@@ -59,6 +59,14 @@ def test_a_name_like_no_other_is_answered_with_all_of_them():
 def test_impossible_values_are_refused_by_name(options, message):
     with pytest.raises(WorldError, match=message):
         make_vector_env(**({"task": "hopper", "num_envs": 1, "seed": 0} | options))
+
+
+@pytest.mark.filterwarnings("ignore:.*nothing is blanked")
+@pytest.mark.parametrize("task", ["pong", "space_invaders", "tic-tac-toe-3d", "tic_tac_toe_3d"])
+def test_any_game_is_made_by_its_name_with_hyphens_or_the_emulators_own(task):
+    env = make_vector_env(task, 1, 0, num_threads=1)
+    assert env.task == canonical_name(task) == task.replace("_", "-")
+    assert env.single_observation_space.shape == (84, 84, 4)
 
 
 def test_a_missing_simulator_is_named_with_the_fix(monkeypatch):

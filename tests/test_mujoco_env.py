@@ -230,6 +230,8 @@ def test_returned_arrays_belong_to_the_caller():
         np.testing.assert_array_equal(infos["episode_seed"], expected[4]["episode_seed"])
         for array in (observations, rewards, terminated, truncated):
             array[...] = 1
+        np.testing.assert_array_equal(infos["score"], expected[1])
+        np.testing.assert_array_equal(infos["episode_end"], expected[3])
         for name, array in other.get_state().items():
             np.testing.assert_array_equal(env.get_state()[name], array)
 

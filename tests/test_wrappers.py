@@ -147,11 +147,11 @@ def test_discrete_actions_count_from_the_first_one_of_their_space(start: int) ->
     env = gymnasium.wrappers.TransformAction(
         gymnasium.make("CartPole-v1"), lambda action: action - 5, Discrete(2, start=5)
     )
-    model = a_model(layout_for(env))
+    model = a_model(layout_for(env)._replace(action_start=start))
     wrapped = LearnedRewardWrapper(env, model)
     observation, _ = wrapped.reset(seed=0)
     _, learned, *_ = wrapped.step(6)
-    expected = model.predict(observation[None], np.array([6]))[0]
+    expected = model.predict(observation[None], np.array([start + 1]))[0]
     assert learned == pytest.approx(float(expected), rel=1e-6)
 
 

@@ -2,10 +2,11 @@
 
 Run by a Python of its own, in which that library is installed; so nothing of PrefRL is imported here. The loop
 is put together as the library's tutorial "Learning a Reward Function using Preference Comparisons" does it
-(8 environments, random pairs of 100 steps, synthetic answers, 5 iterations, a twentieth of the sampled steps
-exploratory, PPO with 10 epochs), with its ensemble of reward networks in the place of a single one. The world
-is Gymnasium's HalfCheetah-v4 without the torque penalty: reward is forward velocity, 1000 steps, no
-termination.
+(8 environments, random pairs of 100 steps, synthetic answers, 5 iterations, PPO with 10 epochs), with its
+ensemble of reward networks in the place of a single one. Exploratory steps are off, as they are by default:
+with episodes of 1000 steps, what the tutorial has of them would be half of all steps, and nothing learns from
+those. The world is Gymnasium's HalfCheetah-v4 without the torque penalty: reward is forward velocity, 1000
+steps, no termination.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ PPO_SETTINGS: dict[str, dict[str, float]] = {
 def parse(args: list[str] | None = None) -> argparse.Namespace:
     """The options; equal budgets are the caller's business."""
     parser = argparse.ArgumentParser(description="imitation's preference comparisons on half-cheetah")
-    parser.add_argument("--steps", type=int, required=True, help="steps that PPO learns from, about")
+    parser.add_argument("--steps", type=int, required=True, help="steps in all, about: in whole rollouts")
     parser.add_argument("--labels", type=int, required=True, help="comparisons")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--members", type=int, default=3, help="reward networks in the ensemble")
     parser.add_argument("--epochs", type=int, default=10, help="PPO's passes over each rollout")
     parser.add_argument("--envs", type=int, default=8, help="environments")
     parser.add_argument("--iterations", type=int, default=5, help="times that comparisons are asked for")
-    parser.add_argument("--exploration", type=float, default=0.05, help="share of the sampled steps")
+    parser.add_argument("--exploration", type=float, default=0.0, help="share of sampled steps; the tutorial has 0.05")
     parser.add_argument("--ppo", choices=sorted(PPO_SETTINGS), default="tutorial", help="PPO's settings")
     parser.add_argument("--episodes", type=int, default=20, help="episodes of the final policy")
     parser.add_argument("--out", type=Path, required=True, help="where the figures are written")
@@ -164,11 +165,13 @@ def make_reward(members: int, worlds: Any) -> Any:
 
 
 def steps_asked_for(options: argparse.Namespace) -> int:
-    """What to ask of the library so that PPO learns from ``--steps`` steps.
+    """What to ask of the library so that all that it does takes about ``--steps`` steps.
 
-    It trains once more than it has iterations, each time with whole rollouts.
+    First it plays an episode everywhere for the first comparisons; then it trains once more than it has
+    iterations, each time with whole rollouts.
     """
-    rollouts = max(1, round(options.steps / (options.iterations + 1) / ROLLOUT_STEPS))
+    learned = options.steps - options.envs * HORIZON
+    rollouts = max(1, learned // ((options.iterations + 1) * ROLLOUT_STEPS))
     return int(rollouts * ROLLOUT_STEPS * options.iterations)
 
 

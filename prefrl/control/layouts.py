@@ -5,6 +5,7 @@ Stacked frames are stored unstacked (each frame once) and stacked again by a sli
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -52,8 +53,9 @@ def network_inputs(layout: Layout, observation: np.ndarray, world_action: np.nda
     action = world_action
     if layout.actions:
         action = np.eye(layout.actions, dtype=np.float32)[world_action - layout.action_start]
-    flat = observation.reshape(*leading, -1)
-    return np.concatenate([flat, action.reshape(*leading, -1)], -1).astype(np.float32)
+    # Sizes in full: with no steps at all NumPy cannot tell what -1 stands for.
+    parts = (x.reshape(*leading, math.prod(x.shape[len(leading) :])) for x in (observation, action))
+    return np.concatenate(list(parts), -1).astype(np.float32)
 
 
 def leading_shape(layout: Layout, observation: np.ndarray, world_action: np.ndarray) -> tuple[int, ...]:

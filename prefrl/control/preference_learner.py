@@ -14,23 +14,23 @@ from typing import Any
 import numpy as np
 import torch
 
+from prefrl.control.assessment import assess_reward
 from prefrl.control.config import TrainConfig
-from prefrl.control.layouts import Layout, leading_shape, network_inputs
+from prefrl.control.layouts import Layout
+from prefrl.control.reward_model import RewardModel
 from prefrl.control.rollouts import Rollout
 from prefrl.control.segment_bank import CandidateItems, SegmentBank
 from prefrl.control.segment_files import load_segments, save_segment
+from prefrl.control.segment_pool import SegmentPool
 from prefrl.control.segments import Segments, cut_segments
 from prefrl.ensemble import RewardEnsemble
 from prefrl.feedback import Answer, Kind, Query, Source, make_id
 from prefrl.fitting import FeedbackSet, FitReport, RewardFitter
-from prefrl.likelihoods import agreement, pair_log_likelihood_loss
+from prefrl.likelihoods import pair_log_likelihood_loss
 from prefrl.queries import DisagreementQueries, QuerySelector, RandomQueries, draw_candidate_pairs
 from prefrl.schedules import labels_due
-from prefrl.statistics import spearman
 from prefrl.store import FeedbackStore
 from prefrl.teachers import Teacher
-
-PREDICTION_CHUNK = 1024
 
 
 @dataclass
@@ -68,10 +68,11 @@ class PreferenceLearner:
     ) -> None:
         self.config, self.layout, self.ensemble = config, layout, ensemble
         self.teacher, self.store, self.run, self.folder = teacher, store, run, segments_folder
+        self.model = RewardModel(ensemble, layout)
         self.device = ensemble.shift.device
         self.fitter = RewardFitter(ensemble, config.reward_model.fit, seed=config.seed)
         self.bank = SegmentBank(layout, self.device)
-        self.pool: list[Segments] = []
+        self.pool = SegmentPool()
         self.asked: list[Asked] = []
         self.labels = 0
         self.skips = 0
@@ -95,10 +96,7 @@ class PreferenceLearner:
         segments = cut_segments(
             rollout, self.layout, env, length=length, count=count, step=step, rng=self._rng
         )
-        if len(segments):
-            self.pool.append(segments)
-        while len(self.pool) > 1 and sum(map(len, self.pool[1:])) >= capacity:
-            self.pool.pop(0)
+        self.pool.add(segments, capacity=capacity)
 
     def scheduled(self, progress: float) -> int:
         """Queries that the label schedule asks for by now, from the start of the run."""
@@ -113,9 +111,9 @@ class PreferenceLearner:
 
     def ask(self, count: int, step: int) -> None:
         """Puts ``count`` queries about pooled segments to the teacher; a scripted one answers at once."""
-        if count < 1 or not self.pool:
+        if count < 1 or not len(self.pool):
             return
-        pool = Segments.join(self.pool)
+        pool = self.pool.segments()
         pairs = draw_candidate_pairs(len(pool), count * self.config.query.candidates_per_query, self._rng)
         returns = None
         if self._selector.needs_returns and self.ensemble.version > 0:
@@ -124,11 +122,12 @@ class PreferenceLearner:
             returns = members[:, pairs]
         selector = self._selector if returns is not None else RandomQueries()
         chosen = pairs[selector.select(returns, pairs, count, self._rng)]
-        queries = self._post(pool, chosen, step)
+        queries, answers = self._make_queries(pool, chosen, step), []
         if self.teacher.answers_at_once:
             deviation = float(pool.true_reward.sum(1).std())
             left, right = pool.true_reward[chosen[:, 0]], pool.true_reward[chosen[:, 1]]
-            self._store_answers(queries, self.teacher.answer(left, right, candidate_std=deviation))
+            answers = self._make_answers(queries, self.teacher.answer(left, right, candidate_std=deviation))
+        self.store.add([*queries, *answers])
 
     def fit(self) -> FitReport | None:
         """Fits the ensemble to every answer to this run's queries; None without usable answers."""
@@ -162,36 +161,18 @@ class PreferenceLearner:
         )
 
     def predict(self, observation: np.ndarray, world_action: np.ndarray) -> np.ndarray:
-        """The learned reward ``[...]`` of steps, by the ensemble's present version: float32."""
-        leading = leading_shape(self.layout, observation, world_action)
-        inputs = torch.from_numpy(network_inputs(self.layout, observation, world_action))
-        flat = inputs.reshape(-1, *inputs.shape[len(leading) :])
-        parts = [self.ensemble.predict(part.to(self.device)).cpu() for part in flat.split(self._chunk())]
-        return torch.cat(parts).numpy().reshape(leading)
+        """:meth:`prefrl.control.reward_model.RewardModel.predict` by the ensemble's present version."""
+        return self.model.predict(observation, world_action)
 
     def assess(self, rollout: Rollout, env: object, step: int, *, segments: int = 128) -> dict[str, float]:
-        """Rank correlation of learned and true return over fresh segments, and the members' disagreement."""
+        """:func:`prefrl.control.assessment.assess_reward` over fresh segments of this rollout."""
         rng = np.random.default_rng([self.config.seed, 2, step])
         length = self.config.query.segment_length
         fresh = cut_segments(rollout, self.layout, env, length=length, count=segments, step=step, rng=rng)
-        if len(fresh) < 3:
-            return {}
-        items = CandidateItems(self.layout, fresh, self.device)
-        returns = self.ensemble.predict_returns(items, torch.arange(len(fresh))).double()
-        true = torch.from_numpy(fresh.true_reward.sum(1))
-        half = len(fresh) // 2
-        pairs = torch.stack([returns[:, :half], returns[:, half : 2 * half]], -1)
-        better = torch.sign(true[:half] - true[half : 2 * half]) / 2 + 0.5
-        probability = torch.sigmoid(pairs[..., 0] - pairs[..., 1])
-        return {
-            "reward_correlation": spearman(returns.mean(0).numpy(), true.numpy()),
-            "agreement": float(agreement(pairs.mean(0), better)),
-            "disagreement": float(probability.var(0, correction=0).mean()),
-        }
+        return assess_reward(self.ensemble, self.layout, fresh)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but what already lies in the store and in the segments folder."""
-        pool = Segments.join(self.pool) if self.pool else None
         return {
             "fitter": self.fitter.state_dict(),
             "ids": list(self.bank.ids),
@@ -200,8 +181,7 @@ class PreferenceLearner:
             "teacher": self.teacher.state_dict(),
             "rng": self._rng.bit_generator.state,
             "generator": self._generator.get_state(),
-            "pool": None if pool is None else vars(pool),
-            "pool_sizes": [len(part) for part in self.pool],
+            "pool": self.pool.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -215,12 +195,7 @@ class PreferenceLearner:
         self.teacher.load_state_dict(state["teacher"])
         self._rng.bit_generator.state = state["rng"]
         self._generator.set_state(state["generator"])
-        self.pool = []
-        if state["pool"] is not None:
-            whole, first = Segments(**state["pool"]), 0
-            for size in state["pool_sizes"]:
-                self.pool.append(whole.take(np.arange(first, first + size)))
-                first += size
+        self.pool.load_state_dict(state["pool"])
 
     def adopt(self) -> None:
         """Takes over queries of this run that are in the store but not in the state loaded: asked after it.
@@ -240,11 +215,11 @@ class PreferenceLearner:
         if left and self.teacher.answers_at_once:
             true = dict(zip(ids, segments.true_reward, strict=True))
             sides = (np.stack([true[query.items[side]] for query in left]) for side in (0, 1))
-            self._store_answers(left, self.teacher.answer(*sides))
+            self.store.add_answers(self._make_answers(left, self.teacher.answer(*sides)))
         self.feedback()
 
-    def _post(self, pool: Segments, chosen: np.ndarray, step: int) -> list[Query]:
-        """Segments to the bank and to disk, then queries to the store: a query never lacks its clips."""
+    def _make_queries(self, pool: Segments, chosen: np.ndarray, step: int) -> list[Query]:
+        """Puts the segments into the bank and on disk first: a query never lacks its clips."""
         used, positions = np.unique(chosen, return_inverse=True)
         seed, before = self.config.seed, len(self.bank)
         ids = [make_id(self.run, seed, "segment", before + i) for i in range(len(used))]
@@ -265,24 +240,18 @@ class PreferenceLearner:
             )
             self.asked.append(Asked(query.id, int(left), int(right)))
             queries.append(query)
-        self.store.add_queries(queries)
         return queries
 
-    def _store_answers(self, queries: list[Query], preferences: np.ndarray) -> None:
+    def _make_answers(self, queries: list[Query], preferences: np.ndarray) -> list[Answer]:
         name = self.config.teacher
         source = Source.ORACLE if name == "oracle" else Source.SCRIPTED
-        self.store.add_answers(
-            [
-                Answer(
-                    id=make_id(self.run, self.config.seed, "answer", query.counter),
-                    query_id=query.id,
-                    value=None if np.isnan(preference) else float(preference),
-                    source=source,
-                    labeller=name,
-                )
-                for query, preference in zip(queries, preferences, strict=True)
-            ]
-        )
-
-    def _chunk(self) -> int:
-        return PREDICTION_CHUNK if self.layout.kind != "features" else 64 * PREDICTION_CHUNK
+        return [
+            Answer(
+                id=make_id(self.run, self.config.seed, "answer", query.counter),
+                query_id=query.id,
+                value=None if np.isnan(preference) else float(preference),
+                source=source,
+                labeller=name,
+            )
+            for query, preference in zip(queries, preferences, strict=True)
+        ]

@@ -21,7 +21,7 @@ PAPER_LAYERS: tuple[ConvLayer, ...] = (
 """Christiano et al. 2017, A.2: 84x84x4 frames, four layers of 16 filters."""
 
 SMALL_LAYERS: tuple[ConvLayer, ...] = (ConvLayer(8, kernel=8, stride=4), ConvLayer(16, kernel=4, stride=2))
-"""A preset for CPUs, a sixth of the paper's multiplications."""
+"""A preset for CPUs, a third of the paper's multiplications."""
 
 
 class VectorRewardNetwork(nn.Module):

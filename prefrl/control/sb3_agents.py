@@ -171,7 +171,7 @@ class SB3Trainer:
 def make_sb3_actor(
     config: TrainConfig, make_env: MakeEnv, device: torch.device, *, state: dict[str, Any] | None = None
 ) -> WorldActor:
-    """The policy of a run alone, to evaluate or to film it: out of a trainer's ``state_dict``, or untrained."""
+    """The policy of a run alone, to evaluate or film it: from a trainer's ``state_dict``, or untrained."""
     trainer = SB3Trainer(replace(config, reward="true", num_envs=1), make_env, None, device)
     trainer.close()
     if state is not None:

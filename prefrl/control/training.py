@@ -103,7 +103,9 @@ def train(
             return done
     else:
         make_device(config.device)
-        make_env(1, config.seed).close()  # an impossible run must not leave a folder that is in the way of the next
+        make_env(
+            1, config.seed
+        ).close()  # an impossible run must not leave a folder that is in the way of the next
         run = RunFolder.create(folder, config_to_dict(config))
     with run, FeedbackStore(folder / STORE) as store:
         return _Session(config, make_env, run, store, watch).run(resume=resume)
