@@ -1,7 +1,7 @@
 """``prefrl bench``: steps per second beside the simulators and other libraries, in one run on one machine.
 
-Contenders take turns (A B A B), once per seed; a ratio is that of their medians. One line of JSON per run of the
-command goes to ``experiments/results/bench.jsonl``, where a slow-down is seen.
+Contenders take turns (A B A B), once per seed; a ratio is that of their medians. Each run of the command
+leaves one line of JSON in ``experiments/results/bench.jsonl``, where a slow-down is seen.
 """
 
 from __future__ import annotations
@@ -18,7 +18,20 @@ from experiments.options import parse_options
 from prefrl.errors import UsageError
 
 Name = Literal["stepping", "ppo", "fitting", "loop"]
-RESULTS = Path(__file__).parent / "results" / "bench.jsonl"
+RESULTS = Path("experiments/results/bench.jsonl")
+LEAST = {
+    "steps": 1,
+    "labels": 10,
+    "ppo_steps": 1,
+    "fitting_steps": 1,
+    "fitting_labels": 10,
+    "mujoco_steps": 1,
+    "game_steps": 1,
+    "num_envs": 1,
+    "threads": 0,
+    "episodes": 1,
+}
+"""The smallest value that an option may have."""
 SLOWER = 0.9
 """A ratio below this share of the last one is pointed out."""
 
@@ -32,7 +45,8 @@ class BenchConfig:
     seeds: tuple[int, ...] = (0, 1, 2)
     """One repeat per seed; contenders take turns."""
     steps: int = 100_000
-    """Steps of the whole loop, about; PrefRL takes as many as imitation took."""
+    """Steps of the whole loop that imitation's PPO learns from, about; with those that it samples for
+    comparisons it takes more, and PrefRL then takes as many in all."""
     labels: int = 350
     """Comparisons in the whole loop."""
     peer: bool = True
@@ -75,14 +89,9 @@ class BenchConfig:
             raise UsageError("seeds is empty: name at least one, such as --seeds 0")
         if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise UsageError(f"seeds must be different whole numbers from 0, not {self.seeds}")
-        for name in ("steps", "ppo_steps", "fitting_steps", "mujoco_steps", "game_steps", "num_envs", "episodes"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("labels", "fitting_labels"):
-            if getattr(self, name) < 10:
-                raise UsageError(f"{name} must be at least 10, not {getattr(self, name)}")
-        if self.threads < 0:
-            raise UsageError(f"threads must be at least 0, not {self.threads}")
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
 
 
 QUICK = {
@@ -115,11 +124,9 @@ def run_bench(config: BenchConfig) -> int:
     if config.quick:
         config = replace(config, **QUICK)  # type: ignore[arg-type]
     machine = bench_rows.this_machine()
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    print(f"{machine['processor']}, {machine['cores']} cores, load {machine['load']}, commit {machine['commit']}")
-    print(f"Python {machine['python']}, {versions}")
+    print(bench_rows.describe(machine))
     if bench_rows.is_busy(machine):
-        print("warning: other processes use this machine; do not trust these timings", file=sys.stderr)
+        _say("warning: other processes use this machine; do not trust these timings")
     benches = [bench for name in config.only or get_args(Name) for bench in BENCHES[name](config, _say)]
     last = bench_rows.last_ratios(config.results, machine, benches)
     print()
@@ -211,7 +218,7 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _point_out(benches: list[Bench], last: dict[tuple[str, str], float]) -> None:
+def _point_out(benches: list[Bench], last: bench_rows.Ratios) -> None:
     for bench in benches:
         for name, ratio in bench.ratios().items():
             before = last.get((bench.name, name))

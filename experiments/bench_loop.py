@@ -48,7 +48,7 @@ def bench_loop(
     peer_ppo: str | None,
     say: Callable[[str], None],
 ) -> Bench:
-    """Equal labels, PPO epochs, ensemble members, and steps: ours are as many as the peer has taken.
+    """Equal labels, PPO epochs, ensemble members, and steps: ours are as many as the peer has taken in all.
 
     ``peer_ppo`` names the peer's PPO settings; None leaves the peer out.
     """
@@ -61,8 +61,9 @@ def bench_loop(
         )
 
     contenders: dict[str, Callable[[int], Sample]] = {"PrefRL": ours}
-    missing = {}
-    settings = {"steps": steps, "labels": labels, "threads": threads, "episodes": episodes, "peer_ppo": peer_ppo}
+    missing: dict[str, str] = {}
+    settings: dict[str, Any] = {"steps": steps, "labels": labels, "threads": threads, "episodes": episodes}
+    settings |= {"peer_ppo": peer_ppo}
     if peer_ppo is not None:
         peer = Imitation(folder / "imitation", peer_ppo, steps, labels, episodes, taken)
         try:
@@ -86,8 +87,9 @@ class Imitation:
         self, folder: Path, ppo: str, steps: int, labels: int, episodes: int, taken: dict[int, int]
     ) -> None:
         self.folder, self.taken, self.labels = folder, taken, labels
-        self.options = ["--ppo", ppo, "--steps", str(steps), "--labels", str(labels), "--episodes", str(episodes)]
-        self.options += ["--members", str(MEMBERS), "--epochs", str(EPOCHS), "--envs", "8"]
+        budgets = {"steps": steps, "labels": labels, "episodes": episodes}
+        fixed = {"members": MEMBERS, "epochs": EPOCHS, "envs": 8, "ppo": ppo}
+        self.options = [f"--{name}={value}" for name, value in (budgets | fixed).items()]
         self.python: Path | None = None
 
     def install(self, say: Callable[[str], None]) -> None:
@@ -97,9 +99,16 @@ class Imitation:
     def run(self, seed: int) -> Sample:
         """One run. Raises PeerUnavailable where it fails."""
         assert self.python is not None, "install it first"
-        figures = run_script(self.python, SCRIPT, [*self.options, "--seed", str(seed)], self.folder)
+        figures = run_script(self.python, SCRIPT, [*self.options, f"--seed={seed}"], self.folder)
         self.taken[seed] = figures["steps"]
-        return Sample(figures["steps"], figures["seconds"], seed, figures["labels"], figures["return_mean"])
+        return Sample(
+            figures["steps"],
+            figures["seconds"],
+            seed,
+            labels=figures["labels"],
+            true_return=figures["return_mean"],
+            learned_steps=figures["learned_steps"],
+        )
 
 
 def bench_fitting(

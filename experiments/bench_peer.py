@@ -20,10 +20,10 @@ IMITATION_PINS = (
     "seals==0.2.1",
     "stable-baselines3==2.2.1",
     "gymnasium==0.29.1",
-    "imageio==2.37.0",
+    "imageio==2.38.1",
     "numpy==2.2.6",
 )
-"""Versions that work together on Python 3.11 to 3.13; the library itself asks for no newer Gymnasium and SB3."""
+"""Versions that work together; the library itself wants this old a Gymnasium and SB3."""
 SHARED = ("mujoco", "torch")
 """Packages that the peer gets in our own version: the same simulator, the same arithmetic."""
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -83,9 +83,8 @@ def peer_environment() -> dict[str, str]:
 
 def _run(command: Sequence[str], log: Path, out: Any, complaint: str) -> None:
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=peer_environment(), check=False
-        )
+        quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": subprocess.STDOUT}
+        done = subprocess.run(command, env=peer_environment(), check=False, **quiet)
     except OSError as error:
         raise PeerUnavailable(f"{complaint}: {error}") from error
     if done.returncode:

@@ -17,7 +17,10 @@ from prefrl.errors import UsageError
 from prefrl.files import explained_disk_errors, mend_lines
 from prefrl.provenance import provenance
 
-HEADER = ["benchmark", "contender", "steps/s", "PrefRL is", "last time", "return", "fitting", "steps", "labels", "seeds"]
+HEADER = ["benchmark", "contender", "steps/s", "PrefRL is", "last time", "return", "fitting"]
+HEADER += ["steps", "labels", "seeds"]
+Ratios = dict[tuple[str, str], float]
+"""Our rate over another contender's, by benchmark and contender."""
 BUSY_LOAD = 0.5
 """Other processes per core above which timings mean little."""
 
@@ -33,6 +36,8 @@ class Sample:
     labels: int | None = None
     true_return: float | None = None
     """Mean over fresh episodes of the final policy."""
+    learned_steps: int | None = None
+    """Steps that the policy learned from, where they are fewer."""
     fitting_share: float | None = None
     """Share of the seconds that went into fitting rewards, in [0, 1]."""
 
@@ -65,7 +70,7 @@ class Bench:
 def alternate(
     contenders: Mapping[str, Callable[[int], Sample]], seeds: Sequence[int], *, say: Callable[[str], None]
 ) -> dict[str, list[Sample]]:
-    """Runs every contender once per seed, in turn (A B A B), so that a drift of the machine meets all alike."""
+    """Runs every contender once per seed, in turn (A B A B): a drift of the machine meets all alike."""
     samples: dict[str, list[Sample]] = {name: [] for name in contenders}
     for seed in seeds:
         for name, run in contenders.items():
@@ -75,7 +80,7 @@ def alternate(
     return samples
 
 
-def table(benches: Iterable[Bench], last: Mapping[tuple[str, str], float]) -> str:
+def table(benches: Iterable[Bench], last: Ratios) -> str:
     """One line per contender; ``last`` holds earlier ratios by benchmark and contender."""
     rows = []
     for bench in benches:
@@ -130,7 +135,7 @@ def append(line: Mapping[str, Any], file: Path) -> None:
             out.write(json.dumps(line, separators=(",", ":")) + "\n")
 
 
-def last_ratios(file: Path, machine: Mapping[str, Any], benches: Iterable[Bench]) -> dict[tuple[str, str], float]:
+def last_ratios(file: Path, machine: Mapping[str, Any], benches: Iterable[Bench]) -> Ratios:
     """The newest kept ratio of each benchmark and contender, from equal settings on an equal machine.
 
     Raises:
@@ -148,7 +153,7 @@ def last_ratios(file: Path, machine: Mapping[str, Any], benches: Iterable[Bench]
                 if settings.get(kept["bench"]) == kept["settings"]:
                     found.update({(kept["bench"], name): ratio for name, ratio in kept["ratios"].items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{file} is no file of benchmarks ({error!r}): name another with --results") from error
+        raise UsageError(f"{file} holds no benchmarks ({error!r}): name another with --results") from error
     return found
 
 
@@ -163,6 +168,13 @@ def this_machine() -> dict[str, Any]:
         "commit": origin["commit"],
         "versions": origin["versions"],
     }
+
+
+def describe(machine: Mapping[str, Any]) -> str:
+    """The machine and the versions, for people."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    place = f"{machine['processor']}, {machine['cores']} cores, load {machine['load']}"
+    return f"{place}, commit {machine['commit']}\nPython {machine['python']}, {versions}"
 
 
 def is_busy(machine: Mapping[str, Any]) -> bool:
@@ -187,15 +199,18 @@ def _figures(samples: Sequence[Sample]) -> dict[str, Any]:
         "labels": samples[0].labels,
         "returns": [None if s.true_return is None else round(s.true_return, 1) for s in samples],
         "fitting_share": [None if s.fitting_share is None else round(s.fitting_share, 4) for s in samples],
+        "learned_steps": [s.learned_steps for s in samples],
     }
-    return {name: value for name, value in figures.items() if value is not None and value != [None] * len(samples)}
+    nothing = (None, [None] * len(samples))
+    return {name: value for name, value in figures.items() if value not in nothing}
 
 
 def _spread(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return ""
-    return f"{fmean(known):,.0f}" + (f" ({min(known):,.0f} to {max(known):,.0f})" if len(known) > 1 else "")
+    mean, low, high = (f"{round(value):,}" for value in (fmean(known), min(known), max(known)))
+    return f"{mean} ({low} to {high})" if len(known) > 1 else mean
 
 
 def _share(values: Sequence[float | None]) -> str:

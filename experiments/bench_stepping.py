@@ -30,7 +30,8 @@ def bench_mujoco(
     with our_world(task, num_envs, threads) as ours, raw_batch(task, num_envs, threads) as raw:
         world, begin_world = ours
         space = world.single_action_space
-        actions = np.random.default_rng(0).uniform(space.low, space.high, (ACTION_SETS, num_envs, *space.shape))
+        size = (ACTION_SETS, num_envs, *space.shape)
+        actions = np.random.default_rng(0).uniform(space.low, space.high, size)
         step_raw, begin_raw = raw
         contenders = {
             "PrefRL": _timed(world.step, begin_world, actions, steps),
@@ -124,7 +125,9 @@ def raw_atari(game: str, num_envs: int, threads: int) -> Iterator[tuple[Step, Ca
         emulators.close()
 
 
-def _timed(step: Step, begin: Callable[[int], None], actions: np.ndarray, steps: int) -> Callable[[int], Sample]:
+def _timed(
+    step: Step, begin: Callable[[int], None], actions: np.ndarray, steps: int
+) -> Callable[[int], Sample]:
     def run(seed: int) -> Sample:
         begin(seed)
         for t in range(WARM_UP_STEPS):

@@ -27,8 +27,8 @@ SEGMENT_STEPS = {
 """1.5 seconds at the frame rates of the authors' later code (Christiano et al. 2017, A.1)."""
 
 MUJOCO = TrainConfig(
-    num_envs=64,
-    rollout_steps=64,
+    num_envs=32,
+    rollout_steps=128,  # long enough for segments of 60 steps to begin anywhere
     ppo=PPOConfig(discount=0.99, gae_lambda=0.95, minibatch_size=512, epochs=10),
 )
 

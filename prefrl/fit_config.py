@@ -52,9 +52,8 @@ class FitConfig:
         if not self.weight_decay >= 0:
             raise UsageError(f"reward_model.fit.weight_decay must not be below 0, not {self.weight_decay}")
         if not self.weight_decay_factor >= 1:
-            raise UsageError(
-                f"reward_model.fit.weight_decay_factor must be at least 1 (1: never moves), not {self.weight_decay_factor}"
-            )
+            factor = self.weight_decay_factor
+            raise UsageError(f"reward_model.fit.weight_decay_factor must be at least 1, not {factor}")
         if not 0 < self.overfit_ratio[0] <= self.overfit_ratio[1]:
             raise UsageError(
                 f"reward_model.fit.overfit_ratio must be two rising numbers above 0, not {self.overfit_ratio}"

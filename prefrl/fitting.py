@@ -55,7 +55,7 @@ class FitReport:
 
 @dataclass
 class RewardFitter:
-    """Keeps what must outlive a single fit: the optimizer's moments, the weight decay, the bootstrap's seed."""
+    """Keeps what must outlive a single fit: optimizer's moments, weight decay, the bootstrap's seed."""
 
     ensemble: RewardEnsemble
     config: FitConfig
@@ -141,13 +141,14 @@ class RewardFitter:
         generator: torch.Generator,
         on_epoch: OnEpoch | None,
     ) -> FitReport:
-        best, best_state, stale, steps = float("inf"), None, 0, 0
+        best, best_state, stale = float("inf"), None, 0
+        epochs = steps = 0
         train = validation = float("nan")
         self.ensemble.train()
-        for epoch in range(1, self.config.max_epochs + 1):
+        while epochs < self.config.max_epochs:
             before = copy.deepcopy(self.ensemble.state_dict())
             train_losses, validation_losses, taken = self._epoch(items, sets, counts, generator, steps)
-            steps += taken
+            epochs, steps = epochs + 1, steps + taken
             train, validation = float(train_losses.mean()), float(validation_losses.nanmean())
             self._steer_weight_decay(train_losses, validation_losses, taken)
             if on_epoch is not None:
@@ -158,14 +159,14 @@ class RewardFitter:
                 stale += 1
             if steps >= self.max_steps or stale >= self.config.patience_epochs:
                 break
-        # An epoch's out-of-bag loss is measured on the way through it, so it speaks for the parameters that the
-        # epoch began with. Kept are those, or the present ones while the loss was still falling: with what the
-        # epoch ended with, every fit would take one epoch of noise with it, and warm starts would add them up.
+        # An epoch's out-of-bag loss is measured on the way through it, so it speaks for the parameters that
+        # the epoch began with. Kept are those, or the present ones while the loss was still falling. If it
+        # were what the epoch ended with, each fit would keep an epoch of noise, and warm starts add them up.
         if best_state is not None and stale:
             self.ensemble.load_state_dict(best_state)
         self.ensemble.eval()
         kept = best if best_state is not None else validation
-        return FitReport(epoch, steps, train, kept, float(self.weight_decay.mean()))
+        return FitReport(epochs, steps, train, kept, float(self.weight_decay.mean()))
 
     def _epoch(
         self,

@@ -104,13 +104,16 @@ class RunFolder:
             assert self._scalars is not None
             self._scalars.write(step, plain)
 
-    def truncate_after(self, step: int) -> None:
-        """Drop the rows of later steps, all at once: a resumed run writes them again."""
+    def truncate_after(self, step: int, *, rows: int | None = None) -> None:
+        """Drop the rows of later steps, all at once: a resumed run writes them again.
+
+        `rows`: of what remains keep the first so many; more than one row may have the same step.
+        """
         self.close()
         self._purge_from = step + 1
         if not (self.path / METRICS).exists():
             return
-        kept = [row for row in read_metrics(self.path) if row["step"] <= step]
+        kept = [row for row in read_metrics(self.path) if row["step"] <= step][:rows]
         content = "".join(json.dumps(row, allow_nan=False) + "\n" for row in kept)
         write_atomically(self.path / METRICS, content.encode())
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -349,6 +349,7 @@ def test_unbounded_actions_pass_unchanged_and_half_bounded_ones_stay_inside() ->
     np.testing.assert_allclose(world, [[7.0, 7.0, -7.0], [-7.0, 0.0, -0.5]])
 
 
+@settings(max_examples=40)
 @given(bounds=st.tuples(st.floats(-1e4, 1e4, width=32), st.floats(0, 1e4, width=32)), seed=seeds)
 def test_no_rounding_takes_an_action_out_of_its_space(bounds: tuple[float, float], seed: int) -> None:
     low = np.float32(bounds[0])
@@ -457,6 +458,14 @@ def test_greedy_actions_are_the_most_likely_ones(action_space: Space) -> None:
     inputs = {"observation": torch.from_numpy(actor.observe(observation)), "action": expected}
     log_prob = policy.evaluate(inputs).log_prob.detach()
     np.testing.assert_allclose(decision.log_prob, log_prob, rtol=1e-4, atol=1e-5)
+
+
+def test_acting_gives_the_decision_in_the_worlds_units() -> None:
+    policy, observation = vector_policy(Box(-5, 5, (3,))), np.random.default_rng(0).normal(size=(5, 6))
+    actor = an_actor(policy)
+    decision = actor.decide(observation, np.random.default_rng(1))
+    world = actor.act(observation, np.random.default_rng(1), greedy=False)
+    np.testing.assert_array_equal(world, policy.to_world(decision.action))
 
 
 def test_observations_are_normalised_clipped_and_flattened() -> None:

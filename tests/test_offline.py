@@ -92,22 +92,26 @@ def test_the_fitted_reward_knows_what_the_answers_preferred(recorded: tuple[Path
     assert 0.0 <= report.calibration.expected_error < 0.3
 
 
-def test_the_report_is_out_of_the_bag(tmp_path: Path) -> None:
-    """Answers drawn at random can be learned by heart; what was not learned from shows it."""
-    ids = write_segments(tmp_path / "segments", 80, np.random.default_rng(0))
-    rng = np.random.default_rng(5)
-    with FeedbackStore(tmp_path / "feedback.sqlite") as store:
-        for counter in range(40):
-            items = ids[2 * counter], ids[2 * counter + 1]
-            query = Query(f"query-{counter}", "run", Kind.PAIR, items, counter=counter)
-            answer = Answer(f"answer-{counter}", query.id, float(rng.integers(2)), Source.SCRIPTED, "coin")
-            store.add([query, answer])
-    patient = FitConfig(max_epochs=200, first_gradient_steps=400, patience_epochs=200, weight_decay=0.0)
-    config = RewardConfig(members=3, hidden=64, fit=patient)
-    report = fit((tmp_path / "feedback.sqlite", tmp_path / "segments"), config=config).report
-    assert report.train_loss < 0.45
-    assert report.log_loss > 0.6
-    assert 0.2 < report.agreement < 0.8
+def test_the_report_judges_each_comparison_by_the_members_that_never_saw_it(
+    recorded: tuple[Path, Path],
+) -> None:
+    model, report = fit(recorded)
+    with FeedbackStore(recorded[0]) as store:
+        comparisons = read_comparisons(store)
+    unseen = np.random.default_rng((0, 0)).poisson(1.0, size=(120, 3)) == 0
+    losses, right = [], []
+    for number, (pair, preference) in enumerate(zip(comparisons.pairs, comparisons.preferences, strict=True)):
+        sides = [torch.from_numpy(np.load(recorded[1] / f"{side}.npz")["inputs"]) for side in pair]
+        with torch.no_grad():
+            left, right_side = (model.ensemble(side).sum(-1).double().numpy() for side in sides)
+        probability = 0.9 / (1.0 + np.exp(right_side - left)) + 0.05
+        judged = probability[unseen[number]]
+        losses.extend(-np.log(judged if preference == 1.0 else 1.0 - judged))
+        if len(judged):
+            right.append((judged.mean() > 0.5) == (preference == 1.0))
+    assert report.log_loss == pytest.approx(float(np.mean(losses)), rel=1e-5)
+    assert report.agreement == pytest.approx(float(np.mean(right)))
+    assert int(report.calibration.count.sum()) == len(right) < 120
 
 
 def test_the_same_seed_gives_the_same_reward_and_another_seed_another(recorded: tuple[Path, Path]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -220,6 +220,7 @@ def test_every_epoch_is_shuffled_anew() -> None:
 @pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize("reduction", ["mean", "sequence_mean_of_means", "sequence_mean_of_sums"])
 @given(seed=seeds)
+@settings(max_examples=30)
 def test_padding_with_masked_steps_changes_nothing(normalise: bool, reduction: Any, seed: int) -> None:
     policy, symbols = a_tree(depth=3, items=6, seed=seed)
     generator = torch.Generator().manual_seed(seed)
@@ -239,6 +240,7 @@ def test_padding_with_masked_steps_changes_nothing(normalise: bool, reduction: A
 
 
 @given(seed=seeds)
+@settings(max_examples=30)
 def test_the_order_of_the_items_does_not_matter_to_a_full_minibatch(seed: int) -> None:
     policy, symbols = a_tree(seed=seed)
     mask = torch.rand(12, 3, generator=torch.Generator().manual_seed(seed)) < 0.8

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, Space
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefrl.control.layouts import Layout, layout_of, leading_shape, network_inputs, unstored_inputs
@@ -86,7 +86,9 @@ def observations(
     return stacks
 
 
-def cut(rollout: Rollout, layout: Layout, *, count: int = 1000, env: object = None, seed: int = 0) -> Segments:
+def cut(
+    rollout: Rollout, layout: Layout, *, count: int = 1000, env: object = None, seed: int = 0
+) -> Segments:
     rng = np.random.default_rng(seed)
     return cut_segments(rollout, layout, env, length=LENGTH, count=count, step=77, rng=rng)
 
@@ -162,7 +164,8 @@ def test_segments_keep_nothing_of_the_rollout_alive() -> None:
     for space, layout in ((Box(-1, 1, (3,)), FEATURES), (FRAMES, Layout("stack", FRAMES.shape))):
         rollout = a_rollout(space, Box(-1, 1, (2,)), with_state=True)
         segments = cut(rollout, layout)
-        for own in (*(getattr(segments, name) for name in ARRAYS), *(r["states"] for r in segments.replays)):
+        states = [replay["states"] for replay in segments.replays]
+        for own in (*(getattr(segments, name) for name in ARRAYS), *states):
             for array in (rollout.observation, rollout.true_reward, rollout.state, rollout.episode_seed):
                 assert not np.shares_memory(own, array)
 
@@ -176,6 +179,7 @@ def seen(layout: Layout, segments: Segments) -> np.ndarray:
 
 @pytest.mark.parametrize("stacked", [True, False])
 @given(seed=seeds)
+@settings(max_examples=20)
 def test_frames_come_back_as_they_were_recorded(stacked: bool, seed: int) -> None:
     rollout = a_rollout(FRAMES, Discrete(3), seed=seed)
     layout = layout_of(FRAMES, Discrete(3), stacked_frames=stacked)

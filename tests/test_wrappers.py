@@ -87,6 +87,20 @@ def test_the_vector_wrapper_rewards_each_step_where_it_was_taken(mode: Autoreset
     assert resets > 2
 
 
+def test_an_environment_reset_by_hand_after_an_end_is_rewarded_at_once() -> None:
+    env = gymnasium.make_vec("CartPole-v1", 2, "sync")
+    wrapped = LearnedRewardVectorWrapper(env, a_model(make_layout(env)))
+    for options in (None, {"reset_mask": np.ones(2, dtype=bool)}):
+        wrapped.reset(seed=0)
+        ended = np.zeros(2, dtype=bool)
+        while not ended.all():
+            *_, terminated, _, _ = wrapped.step(np.ones(2, dtype=int))
+            ended |= terminated
+        wrapped.reset(seed=0, options=options)
+        _, learned, *_ = wrapped.step(np.ones(2, dtype=int))
+        assert learned.all()
+
+
 def test_the_true_reward_follows_gymnasiums_convention_for_infos() -> None:
     env = gymnasium.make_vec("CartPole-v1", num_envs=2)
     listed = gymnasium.wrappers.vector.DictInfoToList(

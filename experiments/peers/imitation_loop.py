@@ -1,12 +1,12 @@
 """The preference loop of `imitation` 1.0.1 on half-cheetah: one run, its figures as JSON.
 
-Run by a Python of its own, in which that library is installed; so nothing of PrefRL is imported here. The loop
+Run by a Python of its own, in which that library is installed; nothing of PrefRL is imported here. The loop
 is put together as the library's tutorial "Learning a Reward Function using Preference Comparisons" does it
 (8 environments, random pairs of 100 steps, synthetic answers, 5 iterations, PPO with 10 epochs), with its
-ensemble of reward networks in the place of a single one. Exploratory steps are off, as they are by default:
-with episodes of 1000 steps, what the tutorial has of them would be half of all steps, and nothing learns from
-those. The world is Gymnasium's HalfCheetah-v4 without the torque penalty: reward is forward velocity, 1000
-steps, no termination.
+ensemble of reward networks in the place of a single one. Exploratory steps are off, as in the library's
+command line: they would come in whole episodes of 1000 steps in every environment, and PPO does not learn
+from them. The world is Gymnasium's HalfCheetah-v4 without the torque penalty: reward is forward velocity,
+1000 steps, no termination.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 ROLLOUT_STEPS = 2048
 HORIZON = 1000
-PPO_SETTINGS: dict[str, dict[str, float]] = {
+PPO_SETTINGS: dict[str, dict[str, Any]] = {
     "tutorial": {
         "batch_size": 64,
         "ent_coef": 0.01,
@@ -36,14 +36,16 @@ PPO_SETTINGS: dict[str, dict[str, float]] = {
 def parse(args: list[str] | None = None) -> argparse.Namespace:
     """The options; equal budgets are the caller's business."""
     parser = argparse.ArgumentParser(description="imitation's preference comparisons on half-cheetah")
-    parser.add_argument("--steps", type=int, required=True, help="steps in all, about: in whole rollouts")
+    parser.add_argument("--steps", type=int, required=True, help="steps that PPO learns from, about")
     parser.add_argument("--labels", type=int, required=True, help="comparisons")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--members", type=int, default=3, help="reward networks in the ensemble")
     parser.add_argument("--epochs", type=int, default=10, help="PPO's passes over each rollout")
     parser.add_argument("--envs", type=int, default=8, help="environments")
     parser.add_argument("--iterations", type=int, default=5, help="times that comparisons are asked for")
-    parser.add_argument("--exploration", type=float, default=0.0, help="share of sampled steps; the tutorial has 0.05")
+    parser.add_argument(
+        "--exploration", type=float, default=0.0, help="share of samples; the tutorial has 0.05"
+    )
     parser.add_argument("--ppo", choices=sorted(PPO_SETTINGS), default="tutorial", help="PPO's settings")
     parser.add_argument("--episodes", type=int, default=20, help="episodes of the final policy")
     parser.add_argument("--out", type=Path, required=True, help="where the figures are written")
@@ -81,7 +83,7 @@ def make_worlds(count: int, rng: Any) -> Any:
     """Half-cheetah as the library's helper makes it; the agent is paid for forward velocity alone."""
     from imitation.util.util import make_vec_env
 
-    # The checker of this old Gymnasium looks for names that NumPy 2 has dropped; it looks at first steps only.
+    # The checker of this old Gymnasium uses names that NumPy 2 has dropped; it looks at first steps only.
     settings = {"ctrl_cost_weight": 0.0, "disable_env_checker": True}
     return make_vec_env("HalfCheetah-v4", rng=rng, n_envs=count, env_make_kwargs=settings)
 
@@ -165,13 +167,12 @@ def make_reward(members: int, worlds: Any) -> Any:
 
 
 def steps_asked_for(options: argparse.Namespace) -> int:
-    """What to ask of the library so that all that it does takes about ``--steps`` steps.
+    """What to ask of the library so that PPO learns from about ``--steps`` steps.
 
-    First it plays an episode everywhere for the first comparisons; then it trains once more than it has
-    iterations, each time with whole rollouts.
+    It trains once more than it has iterations, each time with whole rollouts. The steps that it samples for
+    comparisons come on top.
     """
-    learned = options.steps - options.envs * HORIZON
-    rollouts = max(1, learned // ((options.iterations + 1) * ROLLOUT_STEPS))
+    rollouts = max(1, round(options.steps / ((options.iterations + 1) * ROLLOUT_STEPS)))
     return int(rollouts * ROLLOUT_STEPS * options.iterations)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,8 +32,11 @@ class RewardConfig:
     fit: FitConfig = field(default_factory=FitConfig)
 
     def __post_init__(self) -> None:
-        if self.members < 1:
-            raise UsageError(f"reward_model.members must be at least 1, not {self.members}")
+        for name in ("members", "hidden"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"reward_model.{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.std < math.inf:
+            raise UsageError(f"reward_model.std must be above 0, not {self.std}")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"reward_model.dropout must lie in [0, 1), not {self.dropout}")
 
@@ -63,12 +67,15 @@ class QueryConfig:
     """A human run keeps this many unanswered queries ready."""
 
     def __post_init__(self) -> None:
-        for name in ("segment_length", "candidates_per_query", "pool_size", "sessions", "open_queries"):
+        counts = ("segment_length", "candidates_per_query", "pool_size", "sessions")
+        for name in (*counts, "max_steps_per_label", "open_queries"):
             if getattr(self, name) < 1:
                 raise UsageError(f"query.{name} must be at least 1, not {getattr(self, name)}")
         for name in ("initial_fraction", "initial_steps_fraction"):
             if not 0 < getattr(self, name) <= 1:
                 raise UsageError(f"query.{name} must lie in (0, 1], not {getattr(self, name)}")
+        if not self.half_life > 0:
+            raise UsageError(f"query.half_life must be above 0, not {self.half_life}")
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,12 @@ class PolicyConfig:
     """Convolutions on frames: Mnih et al. 2015, or the smaller net of Mnih et al. 2013."""
     initial_log_std: float = 0.0
     """Logarithm of a continuous policy's first standard deviation, in units of half the action range."""
+
+    def __post_init__(self) -> None:
+        if self.hidden < 1:
+            raise UsageError(f"policy.hidden must be at least 1, not {self.hidden}")
+        if not math.isfinite(self.initial_log_std):
+            raise UsageError(f"policy.initial_log_std must be a number, not {self.initial_log_std}")
 
 
 @dataclass(frozen=True)

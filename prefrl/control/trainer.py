@@ -170,6 +170,8 @@ class Trainer:
             discount=config.discount,
             gae_lambda=config.gae_lambda,
         )
+        if not torch.isfinite(return_).all():
+            raise FloatingPointError(f"training has diverged: a return at step {self.step} is not finite")
         explained = explained_variance(values, return_)
         scale.update(return_.numpy())
         batch = self._batch(rollout, advantage, torch.from_numpy(scale.normalise(return_.numpy())))

@@ -147,6 +147,7 @@ class _Session:
         self.seconds_before = 0.0
         self.evaluation_seconds = 0.0
         self.recorded_seconds = 0.0
+        self.rows = 0
         self.exact = self.trainer.exact
         self.started = time.monotonic()
 
@@ -189,6 +190,7 @@ class _Session:
         self.correlation = row.get("reward_correlation", self.correlation)
         if "waiting" not in row:
             self.run_folder.log(row)
+            self.rows += 1
         if self.watch is not None:
             self.watch(row)
 
@@ -203,6 +205,7 @@ class _Session:
             "correlation": self.correlation,
             "seconds": self._seconds(),
             "evaluation_seconds": self.evaluation_seconds,
+            "rows": self.rows,
             "exact": self.exact,
         }
         save_checkpoint(self.run_folder.path / CHECKPOINTS, self.trainer.step, state)
@@ -219,7 +222,8 @@ class _Session:
         self.correlation, self.seconds_before = state["correlation"], state["seconds"]
         self.evaluation_seconds = state["evaluation_seconds"]
         self.recorded_seconds = self.seconds_before
-        self.run_folder.truncate_after(self.trainer.step)
+        self.rows = state["rows"]
+        self.run_folder.truncate_after(self.trainer.step, rows=self.rows)
 
     def _finish(self) -> dict[str, Any]:
         trainer, config = self.trainer, self.config
