@@ -78,7 +78,7 @@ def run_label(config: LabelConfig) -> int:
         UsageError: no such run, a run that nobody is to answer, no terminal to ask on, a full disk.
         WorldError: clips that cannot be drawn here.
     """
-    from prefrl.control.run_settings import load_config
+    from prefrl.control.run_settings import load_config, run_name
     from prefrl.store import FeedbackStore
 
     settings = load_config(config.run)
@@ -89,7 +89,7 @@ def run_label(config: LabelConfig) -> int:
         oracle = config.answer_as is not None
         session = Labelling(
             store,
-            config.run.resolve().name,
+            run_name(config.run, store),
             labeller=config.labeller or ("oracle" if oracle else getpass.getuser()),
             source=Source.ORACLE if oracle else Source.PERSON,
             seed=settings.seed,
@@ -234,9 +234,9 @@ def write_pair(path: Path, query: Query, shown: tuple[int, int], task: str, *, s
     frames = np.concatenate([sides[0], gap, sides[1]], axis=2)
     if sides[0].shape[2] < SMALL_PIXELS:
         frames = frames.repeat(2, axis=1).repeat(2, axis=2)
-    with explained_disk_errors(f"write {path}"):
+    with explained_disk_errors(f"make {path.parent}"):
         path.parent.mkdir(exist_ok=True)
-        write_film(path, frames, fps=frames_per_second(task))
+    write_film(path, frames, fps=frames_per_second(task))
 
 
 def _words(preference: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +12,7 @@ import tyro
 
 from experiments.options import parse_options
 from prefrl.errors import UsageError
+from prefrl.files import explained_disk_errors, write_atomically
 
 if TYPE_CHECKING:
     from prefrl.control.acting import WorldActor
@@ -44,6 +46,10 @@ class RenderConfig:
     format: Literal["webp", "gif", "mp4"] = "webp"
     """webp and gif play in every browser; mp4 needs the package imageio-ffmpeg."""
 
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.start < 0 or self.seed < 0:
+            raise UsageError("--steps must be at least 1, --start and --seed at least 0")
+
 
 def main(args: list[str]) -> int:
     return run_render(parse_options(RenderConfig, args, command="render"))
@@ -64,7 +70,8 @@ def run_render(config: RenderConfig) -> int:
     settings = load_config(config.run)
     make_env = world_maker(settings)
     folder = config.run / "clips"
-    folder.mkdir(exist_ok=True)
+    with explained_disk_errors(f"make {folder}"):
+        folder.mkdir(exist_ok=True)
     trained, step = load_actor(config.run, settings, make_env)
     untrained = make_actor(settings, make_env, make_device(settings.device))
     for name, actor in (("before", untrained), ("after", trained)):
@@ -109,9 +116,14 @@ def frames_per_second(task: str) -> int:
 
 
 def write_film(path: Path, frames: np.ndarray, *, fps: int) -> None:
-    """Writes ``[n, height, width, 3]`` bytes as WebP, GIF or MP4, by the file's ending."""
+    """Writes ``[n, height, width, 3]`` bytes as WebP, GIF or MP4, by the file's ending.
+
+    Raises:
+        UsageError: a full disk, or no writer for MP4 here.
+    """
     if path.suffix == ".mp4":
-        _write_mp4(path, frames, fps)
+        with explained_disk_errors(f"write {path}"):
+            _write_mp4(path, frames, fps)
         return
     from PIL import Image
 
@@ -119,14 +131,17 @@ def write_film(path: Path, frames: np.ndarray, *, fps: int) -> None:
     stride = max(1, round(fps / 50))
     pictures = [Image.fromarray(frame) for frame in frames[::stride]]
     options: dict[str, Any] = {"method": 2, "quality": 80} if path.suffix == ".webp" else {}
+    encoded = io.BytesIO()
     pictures[0].save(
-        path,
+        encoded,
+        format=path.suffix.removeprefix("."),
         save_all=True,
         append_images=pictures[1:],
         duration=round(1000 * stride / fps),
         loop=0,
         **options,
     )
+    write_atomically(path, encoded.getvalue())
 
 
 def _write_mp4(path: Path, frames: np.ndarray, fps: int) -> None:

@@ -79,6 +79,8 @@ def train_task(
     """
     from prefrl.control.training import Interrupted, train
 
+    if config.teacher == "human" and config.reward == "learned" and not quiet:
+        print(f"answer this run's queries with: prefrl label {folder}", file=sys.stderr)
     with ProgressBar(config, quiet=quiet) as bar:
         try:
             return train(config, world_maker(config), folder, resume=resume, watch=bar.update)
@@ -102,22 +104,20 @@ class ProgressBar:
     """Steps, steps per second, labels, true and learned return on one line."""
 
     def __init__(self, config: TrainConfig, *, quiet: bool = False) -> None:
-        from tqdm import tqdm
-
-        name = f"{config.task} {config.reward} s{config.seed}"
-        self.bar = tqdm(
-            total=config.steps, unit="step", unit_scale=True, desc=name, disable=quiet, file=sys.stderr
-        )
+        self.config, self.quiet = config, quiet
+        self.bar: Any = None
         self.shown: dict[str, str] = {}
 
     def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.close()
+        if self.bar is not None:
+            self.bar.close()
 
     def update(self, row: dict[str, Any]) -> None:
-        """Takes in one row of metrics."""
+        """Takes in one row of metrics; the first one opens the bar, so that a run that cannot be has none."""
+        self.bar = self.bar or self._open(row["step"])
         names = {
             "true_return": "true",
             "learned_return": "learned",
@@ -127,12 +127,18 @@ class ProgressBar:
         for name, label in names.items():
             if row.get(name) is not None:
                 self.shown[label] = f"{row[name]:.4g}"
+        before = self.shown.pop("waiting for", None)
         if "waiting" in row:
             self.shown["waiting for"] = row["waiting"]
-        else:
-            self.shown.pop("waiting for", None)
-        self.bar.set_postfix(self.shown, refresh=False)
+        self.bar.set_postfix(self.shown, refresh=before != self.shown.get("waiting for"))
         self.bar.update(row["step"] - self.bar.n)
+
+    def _open(self, step: int) -> Any:
+        from tqdm import tqdm
+
+        name = f"{self.config.task} {self.config.reward} s{self.config.seed}"
+        options = {"unit": "step", "unit_scale": True, "disable": self.quiet, "file": sys.stderr}
+        return tqdm(desc=name, total=self.config.steps, initial=step, **options)
 
 
 def describe(summary: dict[str, Any]) -> str:

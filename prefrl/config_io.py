@@ -24,6 +24,8 @@ def config_from_dict(kind: type[Config], values: Mapping[str, Any], *, where: st
     Raises:
         UsageError: an unknown key, or a value of another type; the message names it.
     """
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{where} must be a group of settings, not {values!r}")
     hints = typing.get_type_hints(kind)
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known))
@@ -34,8 +36,6 @@ def config_from_dict(kind: type[Config], values: Mapping[str, Any], *, where: st
 
 def _value(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise UsageError(f"{where} must be a group of settings, not {value!r}")
         return config_from_dict(typing.cast(type, hint), value, where=where)
     options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
     for option in options:

@@ -81,7 +81,11 @@ class RunFolder:
     @property
     def config(self) -> dict[str, Any]:
         """The configuration that the run was started with."""
-        return self.provenance()["config"]
+        written = self.provenance()
+        if "config" not in written:
+            raise UsageError(f"{self.path / CONFIG} is damaged (no config in it): restore it")
+        config: dict[str, Any] = written["config"]
+        return config
 
     def provenance(self) -> dict[str, Any]:
         """All of config.json: `config`, `commit`, `versions`, `python`, `platform`, `cores`."""

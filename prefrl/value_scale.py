@@ -1,8 +1,8 @@
 """Value targets on a scale of their own: the value network predicts normalised returns.
 
 After a new reward model is swapped in, returns may shift and stretch at once. A network that predicts
-``(R - mean) / std`` only has to relearn shapes, not magnitudes (as PopArt, van Hasselt et al. 2016,
-without rewriting the last layer; Yu et al. 2022 found it to matter for PPO).
+``(R - mean) / std`` only has to relearn shapes, not magnitudes. Whenever mean and deviation move, the last
+layer is rewritten so that the values themselves stay what they were (PopArt, van Hasselt et al. 2016).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 
 class ValueScale:
@@ -51,6 +53,17 @@ class ValueScale:
         self._weight = self.decay * self._weight + (1.0 - self.decay)
         self._mean = self.decay * self._mean + (1.0 - self.decay) * float(values.mean())
         self._square = self.decay * self._square + (1.0 - self.decay) * float(np.square(values).mean())
+
+    def update_with_head(self, returns: np.ndarray, head: nn.Linear) -> None:
+        """Takes in returns and rewrites ``head``, whose output is normalised, so that no value changes.
+
+        ``w' = w σ/σ'`` and ``b' = (σ b + μ - μ') / σ'`` (van Hasselt et al. 2016, eq. 7).
+        """
+        mean, std = self.mean, self.std
+        self.update(returns)
+        with torch.no_grad():
+            head.weight.mul_(std / self.std)
+            head.bias.mul_(std).add_(mean - self.mean).div_(self.std)
 
     def normalise(self, returns: np.ndarray) -> np.ndarray:
         return np.asarray((returns - self.mean) / self.std)

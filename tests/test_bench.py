@@ -77,7 +77,19 @@ def test_the_table_has_a_line_per_contender_with_ratio_and_the_last_one() -> Non
         "1",
         "2",
     ]
-    assert peer.split() == "loop half-cheetah peer 2 2.00x 2.50x 0 25.0% 1,200 350 0".split()
+    assert peer.split() == [
+        "loop",
+        "half-cheetah",
+        "peer",
+        "2",
+        "2.00x",
+        "2.50x",
+        "0",
+        "25.0%",
+        "1,200",
+        "350",
+        "0",
+    ]
 
 
 def test_a_contender_that_did_not_run_has_a_line_too() -> None:

@@ -153,7 +153,7 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["train", "half-cheetah", "--device", "quantum"], ["'quantum'", "choose auto or cpu"]),
     (["train", "half-cheetah", "--ppo.discount", "2"], ["ppo.discount must lie in [0, 1], not 2.0"]),
     (["train", "half-cheetah", "--rollout-steps", "8"], ["segment_length 30", "rollout_steps 8"]),
-    (["train", "pong", "--agent", "sb3-sac"], ["sb3-sac"]),
+    (["train", "probe-match", "--agent", "sb3-sac", "--steps", "4096"], ["sb3-sac"]),
     (["evaluate"], ["prefrl evaluate --help"]),
     (["evaluate", "nowhere"], ["there is no run in nowhere"]),
     (["evaluate", "{learned}", "--episodes", "0"], ["episodes must be at least 1, not 0"]),
@@ -189,7 +189,7 @@ def test_a_mistake_is_one_clear_line(
     monkeypatch.chdir(tmp_path)
     given = [arg.format(learned=learned, true=true) for arg in args]
     assert is_one_clear_line(prefrl(*given), *words)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("config.json")) == []
 
 
 def test_a_run_folder_is_never_trained_over(prefrl: Command, learned: Path) -> None:
@@ -262,7 +262,8 @@ def test_a_missing_segment_is_named(prefrl: Command, copy: Path) -> None:
 
 
 def test_without_gl_nothing_is_drawn_and_the_fix_is_named(learned: Path) -> None:
-    code = f"import sys, experiments.cli as c; sys.exit(c.main(['render', {str(learned)!r}, '--style', 'plain']))"
+    args = ["render", str(learned), "--style", "plain"]
+    code = f"import sys, experiments.cli; sys.exit(experiments.cli.main({args}))"
     done = run_python(code, MUJOCO_GL="off")
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("prefrl: MuJoCo cannot draw here")
@@ -397,7 +398,8 @@ def test_a_person_labels_a_run_from_another_terminal(tmp_path: Path) -> None:
     finally:
         training.kill()
     assert training.returncode == 0, output
-    assert "of the first 4 labels" in output
+    assert f"prefrl label {run}" in output
+    assert "waiting for=4 of the first 4 labels" in output
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["labels"], summary["teacher"], summary["exact"]) == (16, "human", False)
 

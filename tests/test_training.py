@@ -13,6 +13,7 @@ import pytest
 from small_disk import files_limited_to
 from tiny_runs import TINY, Killed, figures, killed_at, run_tiny, tiny
 
+from envs.errors import WorldError
 from experiments.crash import CrashConfig, compare_runs, run_crash
 from experiments.presets import preset
 from experiments.train import world_maker
@@ -192,7 +193,7 @@ def test_a_stop_signal_saves_the_run_for_resuming(
         pytest.skip("signals reach the main thread only")
 
     def stop(row: dict[str, Any]) -> None:
-        if row["step"] == 1024:
+        if row["step"] == 1024 and len(row) > 1:
             os.kill(os.getpid(), number)
 
     before = signal.getsignal(number)
@@ -302,9 +303,19 @@ def test_a_diverged_update_is_a_clear_error_and_the_last_checkpoint_is_intact(
 def test_an_impossible_run_leaves_no_folder_behind(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cuda:77"):
         run_tiny(tmp_path / "run", tiny(device="cuda:77"))
-    with pytest.raises(Exception, match="unknown task"):
+    with pytest.raises(WorldError, match="unknown task"):
         run_tiny(tmp_path / "run", tiny(task="probe-nothing"))
+    with pytest.raises(UsageError, match="sb3-sac"):
+        run_tiny(tmp_path / "run", tiny(task="probe-match", agent="sb3-sac"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_is_moved_goes_on_under_its_old_name(tmp_path: Path, undisturbed: Any) -> None:
+    break_off(tmp_path / "run", rows=6)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert resumed(tmp_path / "moved") == undisturbed
+    with FeedbackStore(tmp_path / "moved" / "feedback.sqlite") as store:
+        assert store.runs() == ["run"]
 
 
 def test_a_run_is_not_resumed_with_other_settings(tmp_path: Path) -> None:

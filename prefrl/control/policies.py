@@ -62,6 +62,12 @@ class Policy(nn.Module):
         else:
             raise UsageError(f"actions must be Discrete or a Box of one dimension, not {action_space}")
 
+    @property
+    def value_head(self) -> nn.Linear:
+        """The last layer of the value: its output is in normalised returns."""
+        head = self.body.value
+        return head[-1] if isinstance(head, nn.Sequential) else head  # type: ignore[return-value]
+
     def forward(self, observation: Tensor) -> Distribution:
         head, value = self.body(observation)
         return Distribution(head, value)

@@ -8,6 +8,7 @@ from prefrl.config_io import config_from_dict, config_to_dict
 from prefrl.control.config import TrainConfig
 from prefrl.errors import UsageError
 from prefrl.runlog import RunFolder
+from prefrl.store import FeedbackStore
 
 
 def load_config(folder: str | Path) -> TrainConfig:
@@ -17,6 +18,12 @@ def load_config(folder: str | Path) -> TrainConfig:
         UsageError: no run there, or settings that this version does not know.
     """
     return config_from_dict(TrainConfig, RunFolder.open(folder).config)
+
+
+def run_name(folder: str | Path, store: FeedbackStore) -> str:
+    """The run's name in its store: its folder's when it began; a folder that is moved keeps it."""
+    names = store.runs()
+    return names[0] if len(names) == 1 else Path(folder).resolve().name
 
 
 def check_same_settings(folder: str | Path, config: TrainConfig) -> None:

@@ -173,8 +173,9 @@ class Trainer:
         if not torch.isfinite(return_).all():
             raise FloatingPointError(f"training has diverged: a return at step {self.step} is not finite")
         explained = explained_variance(values, return_)
-        scale.update(return_.numpy())
-        batch = self._batch(rollout, advantage, torch.from_numpy(scale.normalise(return_.numpy())))
+        scale.update_with_head(return_.numpy(), self.policy.value_head)
+        normalised = (torch.from_numpy(scale.normalise(array)) for array in (value, return_.numpy()))
+        batch = self._batch(rollout, advantage, *normalised)
         self._set_learning_rate()
         self.policy.train()
         metrics = update_policy(
@@ -191,7 +192,9 @@ class Trainer:
         if self.moments is not None:
             self.moments.update(rollout.observation.reshape(rollout.steps, -1))
 
-    def _batch(self, rollout: Rollout, advantage: torch.Tensor, return_: torch.Tensor) -> PolicyBatch:
+    def _batch(
+        self, rollout: Rollout, advantage: torch.Tensor, value: torch.Tensor, return_: torch.Tensor
+    ) -> PolicyBatch:
         flat_observation = rollout.observation.reshape(rollout.steps, *rollout.observation.shape[2:])
         inputs = {
             "observation": torch.from_numpy(self.actor.observe(flat_observation)).to(self.device),
@@ -199,7 +202,7 @@ class Trainer:
                 self.device
             ),
         }
-        numbers = (torch.from_numpy(rollout.log_prob), torch.from_numpy(rollout.value), advantage, return_)
+        numbers = (torch.from_numpy(rollout.log_prob), value, advantage, return_)
         return PolicyBatch(inputs, *(x.float().flatten().to(self.device) for x in numbers))
 
     def _set_learning_rate(self) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 import time
@@ -24,7 +25,7 @@ from prefrl.control.evaluation import EpisodeReturns, MakeEnv
 from prefrl.control.pace import Row
 from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.reward_files import save_reward_model
-from prefrl.control.run_settings import check_same_settings
+from prefrl.control.run_settings import check_same_settings, run_name
 from prefrl.control.trainer import Trainer
 from prefrl.provenance import provenance
 from prefrl.runlog import RunFolder
@@ -62,7 +63,7 @@ class Agent(Protocol):
 
 
 Watch = Callable[[Row], None]
-"""Called with every row of metrics; a progress bar, say."""
+"""Called with the bare step when a run begins and with every row of metrics; a progress bar, say."""
 
 
 class Interrupted(Exception):
@@ -84,7 +85,7 @@ def train(
         make_env: ``(num_envs, seed)`` to a vector environment of the task.
         folder: the run folder; must not hold a run yet, unless ``resume``.
         resume: continue the run in ``folder`` from its newest checkpoint, or from the start if there is none.
-        watch: called with every row of metrics.
+        watch: called when the run begins and with every row of metrics.
 
     Returns:
         The summary, as it stands in ``summary.json``.
@@ -102,13 +103,15 @@ def train(
         if done is not None:
             return done
     else:
-        make_device(config.device)
-        make_env(
-            1, config.seed
-        ).close()  # an impossible run must not leave a folder that is in the way of the next
         run = RunFolder.create(folder, config_to_dict(config))
     with run, FeedbackStore(folder / STORE) as store:
-        return _Session(config, make_env, run, store, watch).run(resume=resume)
+        try:
+            session = _Session(config, make_env, run, store, watch)
+        except Exception:
+            if not resume:  # an impossible run must not leave a folder in the way of the next one
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return session.run(resume=resume)
 
 
 def make_agent(
@@ -119,7 +122,8 @@ def make_agent(
     learner = None
     if config.reward == "learned":
         world = make_env(1, config.seed)
-        learner = make_learner(config, world, store, folder / SEGMENTS, run=folder.name, device=device)
+        run = run_name(folder, store)
+        learner = make_learner(config, world, store, folder / SEGMENTS, run=run, device=device)
         world.close()
     if config.agent == "ppo":
         return Trainer(config, make_env, learner, device)
@@ -155,7 +159,8 @@ class _Session:
         try:
             if resume and any((self.run_folder.path / CHECKPOINTS).glob("*.pt")):
                 self._restore()
-            else:
+            self._show({"step": self.trainer.step})
+            if self.untrained is None:
                 self.run_folder.truncate_after(-1)
                 if resume and not self.exact and self.trainer.learner is not None:
                     self.trainer.learner.adopt()
@@ -191,6 +196,9 @@ class _Session:
         if "waiting" not in row:
             self.run_folder.log(row)
             self.rows += 1
+        self._show(row)
+
+    def _show(self, row: Row) -> None:
         if self.watch is not None:
             self.watch(row)
 
