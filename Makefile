@@ -8,8 +8,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 RUN ?= runs/demo
 ARGS ?=
-# Where Linux machines without an NVIDIA GPU get torch's much smaller CPU build; not asked when unreachable.
-TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 # Test processes: one per usable core, at most four; each keeps to one thread, or they would fight over the cores.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ "$$n" -gt 4 ] && n=4; echo $$n)
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MUJOCO_GL=$${MUJOCO_GL:-egl}
@@ -45,12 +43,8 @@ $(STAMP): requirements.lock pyproject.toml
 	  mkdir -p $(VENV) && touch $(VENV)/.incomplete && $$found -m venv $(VENV); \
 	fi
 	@touch $(VENV)/.incomplete && rm -f $(STAMP)
-	@index=; \
-	if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null 2>&1 && $(BIN)/python -c \
-	  "import urllib.request as r; r.urlopen('$(TORCH_CPU_INDEX)/torch/', timeout=5)" 2>/dev/null; \
-	then index="--extra-index-url $(TORCH_CPU_INDEX)"; fi; \
-	echo "Installing the packages of requirements.lock ..."; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile $$index -r requirements.lock
+	@echo "Installing the packages of requirements.lock ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile -r requirements.lock
 	@rm -f $(VENV)/.incomplete
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
@@ -82,8 +76,8 @@ coverage: setup  ## the tests with branch coverage of the four packages
 bench: setup  ## measure steps per second on this machine
 	$(BIN)/prefrl bench $(ARGS)
 
-# Resolved against torch's CPU builds and then freed of their "+cpu": the lock lists no CUDA packages, which torch
-# itself pins on the machines that need them. Then pip is asked whether every pin has a wheel for each Python.
+# Resolve where pip finds torch's CPU builds (PIP_EXTRA_INDEX_URL): the lock lists no CUDA packages, which torch itself
+# pins on the machines that need them. Then pip is asked whether every pin has a wheel for each Python.
 LOCK_VENV := build/lock-venv
 lock: setup  ## resolve pyproject.toml afresh into requirements.lock
 	@[ -x $(LOCK_VENV)/bin/pip-compile ] || { $(BIN)/python -m venv $(LOCK_VENV) && $(LOCK_VENV)/bin/pip install -q pip-tools; }
@@ -91,7 +85,7 @@ lock: setup  ## resolve pyproject.toml afresh into requirements.lock
 	@{ echo "# Every package of PrefRL with its exact version; made by \`make lock\` from pyproject.toml, not by hand."; \
 	   $(LOCK_VENV)/bin/pip-compile --quiet --upgrade --extra dev --extra postgres --extra video --strip-extras --allow-unsafe \
 	     --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --no-header \
-	     --extra-index-url $(TORCH_CPU_INDEX) --output-file - pyproject.toml | sed 's/+cpu$$//; /^#/d; /^$$/d'; } > build/requirements.new
+	     --output-file - pyproject.toml | sed 's/+cpu$$//; /^#/d; /^$$/d'; } > build/requirements.new
 	@grep -q '^torch==' build/requirements.new && ! grep -qE '^nvidia-|://' build/requirements.new || \
 	  { echo "lock: resolving failed or found CUDA builds; see build/requirements.new" >&2; exit 1; }
 	@for version in 3.11 3.12 3.13; do \

@@ -8,10 +8,10 @@ import sys
 import termios
 import time
 import tty
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from enum import Enum
-from typing import IO, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 
 class Act(Enum):
@@ -66,20 +66,25 @@ class KeySource(Protocol):
 
 
 class LineKeys:
-    """One key or word per line of a file; empty lines and lines that begin with # are passed over."""
+    """One key or word per line; empty lines and lines that begin with # are passed over."""
 
-    def __init__(self, file: IO[str]) -> None:
-        self._lines: Iterator[str] = (line.strip() for line in file)
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = (line.strip() for line in lines)
+        self._left = len(lines) if isinstance(lines, Sized) else None
 
     def read(self) -> Key:
         for line in self._lines:
+            self._left = None if self._left is None else self._left - 1
             if line and not line.startswith("#"):
                 return KEYS.get(line, Key(Act.UNKNOWN))
         return Key(Act.QUIT)
 
-    def poll(self, seconds: float) -> None:
-        """Waits: a file has time."""
+    def poll(self, seconds: float) -> Key | None:
+        """Waits, unless no line is left to answer with."""
+        if self._left == 0:
+            return Key(Act.QUIT)
         time.sleep(seconds)
+        return None
 
 
 class TerminalKeys:

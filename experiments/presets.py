@@ -33,7 +33,7 @@ MUJOCO = TrainConfig(
 )
 
 ATARI = TrainConfig(
-    steps=2_000_000,
+    steps=1_500_000,
     labels=1_400,
     num_envs=64,
     rollout_steps=128,
@@ -44,9 +44,9 @@ ATARI = TrainConfig(
         pixel_preset="small",
         dropout=0.2,
         std=0.05,
-        fit=FitConfig(learning_rate=3e-4, batch_size=16, first_gradient_steps=400, max_gradient_steps=60),
+        fit=FitConfig(learning_rate=3e-4, batch_size=16, first_gradient_steps=250, max_gradient_steps=50),
     ),
-    query=QueryConfig(segment_length=25, pool_size=300, half_life=ATARI_HALF_LIFE),
+    query=QueryConfig(segment_length=25, pool_size=300, half_life=ATARI_HALF_LIFE, sessions=30),
 )
 
 

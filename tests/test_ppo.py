@@ -166,12 +166,18 @@ def test_the_last_kl_is_that_of_the_last_epoch_alone() -> None:
     assert metrics["last_kl"] > metrics["approx_kl"] > 0
 
 
-@pytest.mark.parametrize(("clip_high", "expected"), [(None, 1.0), (0.3, 0.0)])
-def test_the_clip_fraction_counts_by_the_bounds_in_force(clip_high: float | None, expected: float) -> None:
+@pytest.mark.parametrize(("clip_high", "fraction"), [(None, 1.0), (0.3, 0.0)])
+def test_the_loss_and_the_clip_fraction_obey_the_bounds_in_force(
+    clip_high: float | None, fraction: float
+) -> None:
     policy, symbols = a_tree()
     batch = replace(a_batch(policy, symbols), log_prob=policy.evaluate(symbols).log_prob.detach() - 0.25)
-    config = replace(PLAIN, clip=0.2, clip_high=clip_high)
-    assert update_policy(policy.evaluate, sgd(policy), batch, config)["clip_fraction"] == expected
+    config = replace(PLAIN, clip=0.2, clip_high=clip_high, reduction="mean")
+    metrics = update_policy(policy.evaluate, sgd(policy), batch, config)
+    bound = min(math.exp(0.25), 1.2 if clip_high is None else 1.0 + clip_high)
+    surrogate = -torch.minimum(math.exp(0.25) * batch.advantage, bound * batch.advantage).mean()
+    assert metrics["policy_loss"] == pytest.approx(surrogate.item())
+    assert metrics["clip_fraction"] == fraction
 
 
 def test_gradients_are_scaled_down_to_the_global_norm() -> None:
