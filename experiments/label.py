@@ -114,8 +114,9 @@ def key_source(config: LabelConfig) -> Iterator[KeySource]:
     elif config.answers == "-":
         yield LineKeys(sys.stdin)
     elif config.answers is not None:
-        with explained_disk_errors(f"read {config.answers}"), open(config.answers, encoding="utf-8") as file:
-            yield LineKeys(file)
+        with explained_disk_errors(f"read {config.answers}"):
+            lines = Path(config.answers).read_text(encoding="utf-8").splitlines()
+        yield LineKeys(lines)
     elif sys.stdin.isatty():
         with single_keys() as keys:
             yield keys

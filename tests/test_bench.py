@@ -287,7 +287,7 @@ def test_the_peers_options_have_the_tutorials_defaults() -> None:
     assert (options.envs, options.members, options.epochs, options.iterations) == (8, 3, 10, 5)
     assert imitation_loop.PPO_SETTINGS[options.ppo]["clip_range"] == 0.1
     with pytest.raises(SystemExit):
-        imitation_loop.parse(["--labels", "350"])
+        imitation_loop.parse(["--labels", "350", "--out", "x"])
 
 
 @pytest.mark.parametrize(("steps", "learned"), [(1, 12_288), (100_000, 98_304), (200_000, 196_608)])

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from tiny_runs import Killed, run_tiny, tiny
 
+from envs.clips import render_clip
 from experiments import cli, label
 from experiments.label import LabelConfig, run_label
 from experiments.label_keys import KEYS, Act, Key, LineKeys
@@ -65,8 +66,10 @@ def keys(run: Path, *lines: str, **settings: Any) -> LabelConfig:
 
 @pytest.mark.parametrize(
     ("key", "preference"),
-    [("l", 1.0), ("1", 1.0), ("\x1b[D", 1.0), ("L", 0.75), ("e", 0.5), ("=", 0.5), ("\x1b[A", 0.5)]
-    + [("R", 0.25), ("r", 0.0), ("2", 0.0), ("\x1b[C", 0.0), ("s", None), ("?", None), ("\x1b[B", None)],
+    [
+        ("l", 1.0), ("1", 1.0), ("\x1b[D", 1.0), ("L", 0.75), ("e", 0.5), ("=", 0.5), ("\x1b[A", 0.5),
+        ("R", 0.25), ("r", 0.0), ("2", 0.0), ("\x1b[C", 0.0), ("s", None), ("?", None), ("\x1b[B", None),
+    ],
 )  # fmt: skip
 def test_a_key_prefers_what_stands_on_its_side(key: str, preference: float | None) -> None:
     assert KEYS[key] == Key(Act.ANSWER, preference)
@@ -80,7 +83,7 @@ def test_swapping_the_sides_on_the_screen_swaps_the_answer(preference: float | N
 
 
 def test_lines_are_keys_and_comments_are_not() -> None:
-    source = LineKeys(io.StringIO("# first\n\nl\n nonsense \nundo\n"))
+    source = LineKeys(["# first", "", "l", " nonsense ", "undo"])
     assert [source.read().act for _ in range(4)] == [Act.ANSWER, Act.UNKNOWN, Act.UNDO, Act.QUIT]
 
 
@@ -98,7 +101,7 @@ def test_answers_are_stored_with_the_sides_as_shown(run: Path, store: FeedbackSt
 
 def test_which_clip_stands_left_is_drawn_anew_for_each_pair(run: Path, store: FeedbackStore) -> None:
     for _ in range(6):
-        run_label(keys(run, *"llllll", labeller=None) if False else keys(run, *"llllll", "q"))
+        run_label(keys(run, *"llllll"))
         for _ in range(PAIRS):
             Labelling(store, "human", labeller="ada", seed=0).undo()
     shown = [answer.shown for answer in store.answers("human") if not answer.withdrawn]
@@ -224,20 +227,27 @@ def test_it_waits_for_pairs_and_says_for_what(
 ) -> None:
     looks = 0
 
-    def poll(_self: object, _seconds: float) -> None:
+    def poll(_self: object, _seconds: float) -> Key | None:
         nonlocal looks
         looks += 1
         if looks == 3:
             old = store.queries("human")[0]
             fresh = Query("fresh", "human", Kind.PAIR, old.items, counter=store.next_counter("human"))
             store.add_queries([fresh])
+        return Key(Act.QUIT) if looks == 4 else None
 
     monkeypatch.setattr(LineKeys, "poll", poll)
     run_label(keys(run, *"lllllll", wait=True))
-    assert looks == 3
+    assert looks == 4
     said = capsys.readouterr().out
-    assert said.count("waiting for pairs, which the run makes while it trains; 6 of 16 labels") == 1
+    assert said.count("waiting for new pairs, which the run makes while it trains; 6 of 16 labels") == 1
+    assert said.count("waiting for new pairs, which the run makes while it trains; 7 of 16 labels") == 1
     assert len(store.answers("human")) == PAIRS + 1
+
+
+def test_a_wait_with_nothing_left_to_answer_with_ends(run: Path, store: FeedbackStore) -> None:
+    assert run_label(keys(run, *"llllll", wait=True)) == 0
+    assert len(store.answers("human")) == PAIRS
 
 
 def test_a_wait_ends_with_the_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -263,7 +273,7 @@ def test_a_pair_is_drawn_side_by_side_in_the_order_shown(
 ) -> None:
     seen: list[np.ndarray] = []
 
-    def look(self: Any) -> Key:
+    def look(_self: Any) -> Key:
         [path] = (run / "clips").iterdir()
         assert f"compare: {path}" in capsys.readouterr().out
         with Image.open(path) as picture:
@@ -281,10 +291,6 @@ def test_a_pair_is_drawn_side_by_side_in_the_order_shown(
     for side, clip in enumerate((picture[:, :width], picture[:, -width:])):
         shown = query.items[answer.shown[side]]
         replay = load_segments(run / "segments", [shown]).replays[0]
-        expected = label.__dict__  # keeps the import of the drawing local to the command
-        assert expected
-        from envs.clips import render_clip
-
         frame = render_clip("probe-target", replay)[0].repeat(2, axis=0).repeat(2, axis=1)
         assert np.abs(clip.astype(int) - frame).mean() < 8
     assert list((run / "clips").iterdir()) == []
@@ -292,7 +298,7 @@ def test_a_pair_is_drawn_side_by_side_in_the_order_shown(
 
 def test_without_a_terminal_it_says_what_to_do(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    with pytest.raises(UsageError, match="there is no terminal to answer on.*--answers FILE"):
+    with pytest.raises(UsageError, match=r"there is no terminal to answer on.*--answers FILE"):
         run_label(LabelConfig(run))
 
 
@@ -318,7 +324,7 @@ def test_impossible_settings_are_refused(settings: dict[str, Any], message: str)
 
 
 def test_a_missing_file_of_answers_is_named(run: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read nowhere.txt"):
+    with pytest.raises(UsageError, match=r"cannot read nowhere\.txt"):
         run_label(LabelConfig(run, answers="nowhere.txt"))
 
 

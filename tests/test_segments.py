@@ -374,6 +374,13 @@ def test_a_damaged_segment_is_named_and_never_taken_for_whole(tmp_path: Path) ->
     assert refused > 200
 
 
+@pytest.mark.parametrize("content", [b"", b"PK", b"not a zip file at all"])
+def test_foreign_bytes_are_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(UsageError, match=r"a\.npz is missing or damaged"):
+        load_segments(tmp_path, ["a"])
+
+
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
     objects: Any = {name: np.array([{}], dtype=object) for name in ARRAYS}
     np.savez(tmp_path / "a.npz", **objects)

@@ -8,13 +8,16 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
+from prefrl.control.acting import Actor
 from prefrl.control.config import RewardConfig, TrainConfig
 from prefrl.control.layout_files import save_layout
 from prefrl.control.layouts import Layout, layout_of
+from prefrl.control.policies import is_image, make_policy
 from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.reward_networks import PixelRewardNetwork, VectorRewardNetwork
 from prefrl.ensemble import RewardEnsemble
 from prefrl.errors import UsageError
+from prefrl.moments import RunningMoments
 from prefrl.store import FeedbackStore
 from prefrl.teachers import make_teacher
 
@@ -33,6 +36,21 @@ def make_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"device {name!r} cannot be used here: choose auto or cpu") from error
     return device
+
+
+def make_actor(config: TrainConfig, env: VectorEnv, device: torch.device) -> Actor:
+    """The untrained policy of a run in this world: the same one for the same seed, whatever the reward."""
+    torch.manual_seed(config.seed)
+    space = env.single_observation_space
+    policy = make_policy(
+        space,
+        env.single_action_space,
+        hidden=config.policy.hidden,
+        pixel_preset=config.policy.pixel_preset,
+        initial_log_std=config.policy.initial_log_std,
+    ).to(device)
+    moments = None if is_image(space) else RunningMoments((int(np.prod(space.shape or (1,))),))
+    return Actor(policy, moments, device)
 
 
 def make_layout(env: VectorEnv) -> Layout:

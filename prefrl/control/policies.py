@@ -56,7 +56,6 @@ class Policy(nn.Module):
             bounded = np.isfinite(action_space.low) & np.isfinite(action_space.high)
             self.low = np.where(bounded, action_space.low, -1.0).astype(np.float32)
             self.high = np.where(bounded, action_space.high, 1.0).astype(np.float32)
-            self.clip = np.where(bounded, 1.0, np.inf).astype(np.float32)
             self.bounds = action_space.low, action_space.high
             self.log_std = nn.Parameter(torch.full((self.actions,), initial_log_std))
         else:
@@ -88,9 +87,8 @@ class Policy(nn.Module):
         """The policy's actions ``[envs(, actions)]`` in the world's units, clipped to its bounds."""
         if self.discrete:
             return np.asarray(actions, dtype=np.int64) + self.action_start
-        unit = np.clip(actions, -self.clip, self.clip)
-        world = self.low + 0.5 * (unit + 1.0) * (self.high - self.low)
-        # Once more: rounding may step over a bound, and a space may be bounded on one side only.
+        world = self.low + 0.5 * (actions + 1.0) * (self.high - self.low)
+        # Clipped at the end: rounding may step over a bound, and a space may be bounded on one side only.
         return np.asarray(np.clip(world, *self.bounds), dtype=np.float32)
 
 

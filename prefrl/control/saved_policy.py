@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from prefrl.checkpoints import load_checkpoint
+from prefrl.control import build
 from prefrl.control.acting import Actor, WorldActor
-from prefrl.control.build import make_device
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import MakeEnv
-from prefrl.control.policies import is_image, make_policy
 from prefrl.control.training import CHECKPOINTS
-from prefrl.moments import RunningMoments
 
 
 def make_actor(config: TrainConfig, make_env: MakeEnv, device: torch.device) -> WorldActor:
@@ -33,7 +30,7 @@ def load_actor(folder: str | Path, config: TrainConfig, make_env: MakeEnv) -> tu
         UsageError: there is no checkpoint.
     """
     step, state = load_checkpoint(Path(folder) / CHECKPOINTS)
-    device, saved = make_device(config.device), state["trainer"]
+    device, saved = build.make_device(config.device), state["trainer"]
     if config.agent != "ppo":
         from prefrl.control.sb3_agents import make_sb3_actor
 
@@ -46,16 +43,8 @@ def load_actor(folder: str | Path, config: TrainConfig, make_env: MakeEnv) -> tu
 
 
 def _make_own_actor(config: TrainConfig, make_env: MakeEnv, device: torch.device) -> Actor:
-    torch.manual_seed(config.seed)
     env = make_env(1, config.seed)
-    space, actions = env.single_observation_space, env.single_action_space
-    env.close()
-    policy = make_policy(
-        space,
-        actions,
-        hidden=config.policy.hidden,
-        pixel_preset=config.policy.pixel_preset,
-        initial_log_std=config.policy.initial_log_std,
-    ).to(device)
-    moments = None if is_image(space) else RunningMoments((int(np.prod(space.shape or (1,))),))
-    return Actor(policy, moments, device)
+    try:
+        return build.make_actor(config, env, device)
+    finally:
+        env.close()

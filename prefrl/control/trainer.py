@@ -12,15 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from prefrl.control.acting import Actor
+from prefrl.control.build import make_actor
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import EpisodeReturns, MakeEnv, evaluate_policy
 from prefrl.control.pace import Row
-from prefrl.control.policies import is_image, make_policy
 from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.rollouts import Collector, Rollout
 from prefrl.control.sessions import Sessions
-from prefrl.moments import RunningMoments
 from prefrl.policy_gradient import explained_variance, generalised_advantages
 from prefrl.ppo import PolicyBatch, update_policy
 from prefrl.schedules import adapt_learning_rate
@@ -42,19 +40,11 @@ class Trainer:
     ) -> None:
         self.config, self.make_env, self.learner, self.device = config, make_env, learner, device
         self.env = make_env(config.num_envs, config.seed)
-        space = self.env.single_observation_space
-        self.moments = None if is_image(space) else RunningMoments((int(np.prod(space.shape or (1,))),))
-        self.policy = make_policy(
-            space,
-            self.env.single_action_space,
-            hidden=config.policy.hidden,
-            pixel_preset=config.policy.pixel_preset,
-            initial_log_std=config.policy.initial_log_std,
-        ).to(device)
+        self.actor = make_actor(config, self.env, device)
+        self.policy, self.moments = self.actor.policy, self.actor.moments
         self.optimizer = torch.optim.Adam(
             self.policy.parameters(), lr=config.ppo.learning_rate, eps=1e-5, fused=True
         )
-        self.actor = Actor(self.policy, self.moments, device)
         self.value_scale = ValueScale()
         self.collector = Collector(self.env, self.actor, np.random.default_rng([config.seed, 0]))
         self.learning_rate = config.ppo.learning_rate
