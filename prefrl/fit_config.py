@@ -27,8 +27,8 @@ class FitConfig:
     """Share of answers assumed to be uniformly random (Christiano et al. 2017: 0.1)."""
     weight_decay: float = 1e-4
     """First weight of half the squared norm of each member's parameters."""
-    weight_decay_factor: float = 1.001
-    """Per gradient step the weight moves by this factor (Ibarz et al. 2018: 1.001)."""
+    weight_decay_factor: float = 1.01
+    """Per gradient step the weight moves by this factor (Ibarz et al. 2018: 1.001, over many more steps)."""
     overfit_ratio: tuple[float, float] = (1.1, 1.5)
     """Out-of-bag loss over training loss is steered into this range (Christiano et al. 2017)."""
     max_grad_norm: float = 10.0

@@ -80,9 +80,9 @@ class RewardFitter:
     ) -> FitReport:
         """Fits the ensemble to all feedback so far and gives it its next version.
 
-        Stops at ``max_epochs``, at ``max_gradient_steps``, or when the out-of-bag loss has stopped
-        improving, and then goes back to the parameters at the start of the best epoch. Ends by
-        recomputing the normalisation over the annotated items.
+        Stops at ``max_epochs`` or at ``max_gradient_steps``; or when the out-of-bag loss has not improved
+        for ``patience_epochs``, and then goes back to the parameters at the start of the best epoch. Ends
+        by recomputing the normalisation over the annotated items.
 
         Raises:
             UsageError: there is no feedback to fit.
@@ -160,13 +160,14 @@ class RewardFitter:
             if steps >= self.max_steps or stale >= self.config.patience_epochs:
                 break
         # An epoch's out-of-bag loss is measured on the way through it, so it speaks for the parameters that
-        # the epoch began with. Kept are those, or the present ones while the loss was still falling. If it
-        # were what the epoch ended with, each fit would keep an epoch of noise, and warm starts add them up.
-        if best_state is not None and stale:
+        # the epoch began with: going back means going back to those. Only after the full patience, though:
+        # the few new answers of a later fit hardly move the loss over all answers, and a fit that went back
+        # at the first rise would never learn them. There the weight decay keeps the noise out.
+        if best_state is not None and stale >= self.config.patience_epochs:
             self.ensemble.load_state_dict(best_state)
+            validation = best
         self.ensemble.eval()
-        kept = best if best_state is not None else validation
-        return FitReport(epochs, steps, train, kept, float(self.weight_decay.mean()))
+        return FitReport(epochs, steps, train, validation, float(self.weight_decay.mean()))
 
     def _epoch(
         self,

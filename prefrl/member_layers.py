@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class MemberLinear(nn.Module):
-    """``members`` linear layers as one matrix product: ``[members, rows, in]`` to ``[members, rows, out]``."""
+    """``members`` linear layers as one product: ``[members, rows, in]`` to ``[members, rows, out]``."""
 
     def __init__(self, members: int, inputs: int, outputs: int) -> None:
         super().__init__()

@@ -228,9 +228,7 @@ def test_permuting_the_items_leaves_the_fit_unchanged(seed: int) -> None:
     order = torch.randperm(80, generator=generator(seed))
     pairs = torch.argsort(order)[problem.pairs]
     permuted = replace(problem, items=Table(problem.items.table[order]), pairs=pairs)
-    torch.testing.assert_close(
-        fitted(permuted, permuted.feedback()), fitted(problem, problem.feedback())
-    )
+    torch.testing.assert_close(fitted(permuted, permuted.feedback()), fitted(problem, problem.feedback()))
 
 
 @given(order=seeds)
@@ -323,7 +321,7 @@ def scripted(fitter: RewardFitter, validation: list[float]) -> list[Tensor]:
         ([3.0, 2.0, 2.5, 2.5, 2.5, 0.0], 5, 1, 2.0),
         ([1.0, 2.0, 3.0, 4.0], 4, 0, 1.0),
         ([5.0, 4.0, 3.0, 3.5, 2.0, 1.0], 6, 6, 1.0),
-        ([5.0, 4.0, 3.0, 2.0, 2.5, 3.0], 6, 3, 2.0),
+        ([5.0, 4.0, 3.0, 2.0, 2.5, 3.0], 6, 6, 3.0),
         ([math.nan] * 6, 3, 3, math.nan),
     ],
 )

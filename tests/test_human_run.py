@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tiny_runs import Killed, run_tiny, tiny
 
 from experiments.labelling import Labelling
@@ -15,6 +16,7 @@ from prefrl.control.build import make_device, make_learner
 from prefrl.control.rollouts import Collector
 from prefrl.control.segment_files import load_segments
 from prefrl.control.training import make_agent
+from prefrl.feedback import make_id
 from prefrl.runlog import read_metrics
 from prefrl.store import FeedbackStore
 
@@ -184,11 +186,11 @@ def test_skips_alone_never_start_the_training(tmp_path: Path) -> None:
     assert person.waits[-1]["skips"] > 20
 
 
-@pytest.mark.parametrize("skips", [False, True], ids=["answers", "a skip first"])
-def test_answers_from_before_the_first_checkpoint_survive_a_death(tmp_path: Path, skips: bool) -> None:
+@pytest.mark.parametrize("skips", [0, 3], ids=["answers", "skips first"])
+def test_answers_from_before_the_first_checkpoint_survive_a_death(tmp_path: Path, skips: int) -> None:
     def act(person: Person, _row: dict[str, Any]) -> None:
-        person.answer(1, skip=skips and not person.waits)
-        if len(person.waits) == 3:
+        person.answer(1, skip=len(person.waits) <= skips)
+        if len(person.waits) == skips + 3:
             raise Killed
 
     with pytest.raises(Killed):
@@ -251,6 +253,18 @@ def test_an_undone_answer_is_not_fitted_and_a_new_one_is(tmp_path: Path) -> None
         assert again == query
         ada.answer(again, 0.0, shown=(0, 1))
         assert learner.feedback().targets.tolist() == [1.0, 0.0]
+
+
+def test_a_segment_left_by_a_death_before_its_query_is_replaced(tmp_path: Path) -> None:
+    stale = tmp_path / "segments" / f"{make_id('run', 0, 'segment', 0)}.npz"
+    stale.parent.mkdir()
+    stale.write_bytes(b"of another rollout")
+    with FeedbackStore(tmp_path / "feedback.sqlite") as store:
+        learner = make_human_learner(tmp_path, store)
+        items = [item for query in store.queries("run") for item in query.items]
+    assert stale.stem in items
+    stored = load_segments(stale.parent, [stale.stem])
+    assert torch.from_numpy(stored.inputs).equal(learner.bank.inputs(torch.tensor([0])))
 
 
 def test_a_late_answer_to_an_early_pair_does_not_move_the_others(tmp_path: Path) -> None:

@@ -335,6 +335,19 @@ def test_every_policy_parameter_gets_a_gradient(action_space: Space) -> None:
         assert parameter.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("space", [Box(-1, 1, (6,)), Box(0, 255, (20, 20, 4), np.uint8)])
+def test_the_value_head_is_the_last_layer_of_the_value(space: Box) -> None:
+    policy = make_policy(space, Discrete(3), pixel_preset="small")
+    observation = torch.from_numpy(np.stack([space.sample() for _ in range(5)]))
+    before = policy(observation)
+    with torch.no_grad():
+        policy.value_head.weight.mul_(2.0)
+        policy.value_head.bias.mul_(2.0).add_(1.0)
+    after = policy(observation)
+    torch.testing.assert_close(after.value, 2.0 * before.value + 1.0)
+    assert torch.equal(after.head, before.head)
+
+
 def test_actions_are_scaled_and_clipped_to_the_bounds_of_the_world() -> None:
     policy = vector_policy(Box(np.array([-2.0, 0.0, -1.0]), np.array([2.0, 10.0, 3.0]), dtype=np.float64))
     world = policy.to_world(np.array([[-1.0, -1.0, -1.0], [0.0, 0.5, 1.0], [5.0, -5.0, 0.25]]))

@@ -150,9 +150,7 @@ def test_the_metrics_are_those_of_the_minibatches() -> None:
     # Every ratio is exp(1/4) = 1.284, above the bound.
     surrogate = -torch.minimum(math.exp(0.25) * batch.advantage, 1.2 * batch.advantage).mean()
     assert metrics["policy_loss"] == pytest.approx(surrogate.item())
-    assert metrics["value_loss"] == pytest.approx(
-        0.5 * (batch.value - batch.return_).square().mean().item()
-    )
+    assert metrics["value_loss"] == pytest.approx(0.5 * (batch.value - batch.return_).square().mean().item())
     assert metrics["entropy"] == pytest.approx(math.log(2) / 2 + math.log(3) / 3 + math.log(6) / 6)
     assert metrics["clip_fraction"] == 1.0
     assert metrics["approx_kl"] == metrics["last_kl"] == pytest.approx(math.exp(0.25) - 1 - 0.25)

@@ -71,9 +71,7 @@ def a_rollout(
     )
 
 
-def observations(
-    space: Space, episode: np.ndarray, step: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def observations(space: Space, episode: np.ndarray, step: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if space.dtype != np.uint8:
         return rng.normal(size=(STEPS, ENVS, *space.shape)).astype(np.float32)
     height, width, channels = space.shape  # type: ignore[misc]

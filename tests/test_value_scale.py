@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,6 +75,17 @@ def test_normalised_returns_do_not_depend_on_the_units_of_the_reward(
     np.testing.assert_allclose(
         changed.normalise(returns * stretch + shift * stretch), plain.normalise(returns), atol=1e-6
     )
+
+
+@given(seed=seeds, stretch=st.floats(1e-2, 1e3), shift=st.floats(-100, 100))
+def test_rewriting_the_value_head_changes_no_value(seed: int, stretch: float, shift: float) -> None:
+    rng, scale, head = np.random.default_rng(seed), ValueScale(), torch.nn.Linear(4, 1).double()
+    scale.update(rng.normal(size=30))
+    features = torch.from_numpy(rng.normal(size=(7, 4)))
+    before = scale.denormalise(head(features).detach().numpy())
+    scale.update_with_head(stretch * rng.normal(size=30) + shift, head)
+    np.testing.assert_allclose(scale.denormalise(head(features).detach().numpy()), before, atol=1e-8)
+    assert scale.std != 1.0
 
 
 @pytest.mark.parametrize(("constant", "std"), [(0.0, 1e-6), (50.0, 0.5), (-50.0, 0.5), (1e-9, 1e-6)])

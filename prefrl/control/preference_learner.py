@@ -216,7 +216,6 @@ class PreferenceLearner:
             true = dict(zip(ids, segments.true_reward, strict=True))
             sides = (np.stack([true[query.items[side]] for query in left]) for side in (0, 1))
             self.store.add_answers(self._make_answers(left, self.teacher.answer(*sides)))
-        self.feedback()
 
     def _make_queries(self, pool: Segments, chosen: np.ndarray, step: int) -> list[Query]:
         """Puts the segments into the bank and on disk first: a query never lacks its clips."""
