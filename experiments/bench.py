@@ -43,8 +43,10 @@ class BenchConfig:
     only: tuple[Name, ...] = ()
     """Benchmarks to run; by default all of them."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """One repeat per seed; contenders take turns."""
-    steps: int = 100_000
+    """One repeat per seed; contenders take turns. For fitting only the first counts."""
+    loop_seeds: tuple[int, ...] = (0,)
+    """Seeds of the whole loop, where imitation takes minutes for each."""
+    steps: int = 300_000
     """Steps of the whole loop that imitation's PPO learns from, about; with those that it samples for
     comparisons it takes more, and PrefRL then takes as many in all."""
     labels: int = 350
@@ -85,10 +87,12 @@ class BenchConfig:
     """See that everything runs, in less than a minute: tiny, without imitation, not recorded."""
 
     def __post_init__(self) -> None:
-        if not self.seeds:
-            raise UsageError("seeds is empty: name at least one, such as --seeds 0")
-        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise UsageError(f"seeds must be different whole numbers from 0, not {self.seeds}")
+        for name in ("seeds", "loop_seeds"):
+            seeds = getattr(self, name)
+            if not seeds:
+                raise UsageError(f"{name} is empty: name at least one")
+            if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+                raise UsageError(f"{name} must be different whole numbers from 0, not {seeds}")
         for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
@@ -96,6 +100,7 @@ class BenchConfig:
 
 QUICK = {
     "seeds": (0,),
+    "loop_seeds": (0,),
     "steps": 8_192,
     "labels": 20,
     "peer": False,
@@ -198,7 +203,7 @@ def run_loop(config: BenchConfig, say: Callable[[str], None]) -> list[Bench]:
             labels=config.labels,
             threads=config.threads,
             episodes=config.episodes,
-            seeds=config.seeds,
+            seeds=config.loop_seeds,
             folder=config.folder,
             peer_ppo=config.peer_ppo if config.peer else None,
             say=say,

@@ -147,6 +147,7 @@ def test_the_processor_is_named_or_its_architecture_is(tmp_path: Path) -> None:
         ({"seeds": ()}, "seeds is empty"),
         ({"seeds": (1, 1)}, "different"),
         ({"seeds": (-1,)}, "from 0"),
+        ({"loop_seeds": ()}, "loop_seeds is empty"),
         ({"steps": 0}, "steps must be at least 1, not 0"),
         ({"labels": 9}, "labels must be at least 10, not 9"),
         ({"threads": -1}, "threads must be at least 0, not -1"),

@@ -1,6 +1,7 @@
 """Runs whose teacher is a person: labels set the pace, nothing blocks on one pair, no answer is lost."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,21 +189,25 @@ def test_skips_alone_never_start_the_training(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("skips", [0, 3], ids=["answers", "skips first"])
 def test_answers_from_before_the_first_checkpoint_survive_a_death(tmp_path: Path, skips: int) -> None:
+    config = replace(HUMAN, checkpoint_every_steps=10**6)
+
     def act(person: Person, _row: dict[str, Any]) -> None:
         person.answer(1, skip=len(person.waits) <= skips)
         if len(person.waits) == skips + 3:
             raise Killed
 
     with pytest.raises(Killed):
-        run_tiny(tmp_path / "run", HUMAN, watch=Person(tmp_path / "run", act))
+        run_tiny(tmp_path / "run", config, watch=Person(tmp_path / "run", act))
     with FeedbackStore(tmp_path / "run" / "feedback.sqlite") as store:
         before = store.answers("run")
     assert len(before) >= 3
-    person, summary = train_with(tmp_path / "run", one_at_a_time, resume=True)
-    assert person.waits[0]["waiting"] != f"{INITIAL} of the first {INITIAL} labels"
+    clips = {path: path.read_bytes() for path in (tmp_path / "run" / "segments").glob("*.npz")}
+    person, summary = train_with(tmp_path / "run", one_at_a_time, config=config, resume=True)
+    assert all(row["labels"] >= 3 for row in person.waits)
     assert summary["labels"] == 16
     with FeedbackStore(tmp_path / "run" / "feedback.sqlite") as store:
         assert store.answers("run")[: len(before)] == before
+    assert all(path.read_bytes() == content for path, content in clips.items())
 
 
 def test_answers_given_while_the_trainer_is_dead_are_used_after_it_resumes(tmp_path: Path) -> None:
