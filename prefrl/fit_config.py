@@ -32,7 +32,7 @@ class FitConfig:
     overfit_ratio: tuple[float, float] = (1.1, 1.5)
     """Out-of-bag loss over training loss is steered into this range (Christiano et al. 2017)."""
     max_grad_norm: float = 10.0
-    """Gradients are scaled down to this global norm."""
+    """Each member's gradient is scaled down to this norm."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.error_rate < 1:

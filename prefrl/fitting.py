@@ -20,7 +20,7 @@ from torch import Tensor
 from prefrl.ensemble import Items, RewardEnsemble
 from prefrl.errors import UsageError
 from prefrl.fit_config import FitConfig
-from prefrl.member_layers import squared_norms
+from prefrl.member_layers import clip_member_gradients_, squared_norms
 
 OnEpoch = Callable[[int, float, float], None]
 """Called after each pass with the gradient steps so far and the training and out-of-bag loss."""
@@ -94,7 +94,8 @@ class RewardFitter:
         annotated = torch.cat([part.items.flatten() for part in sets]).unique()
         set_input_moments = getattr(self.ensemble.network, "set_input_moments", None)
         if set_input_moments is not None:
-            set_input_moments(items.inputs(annotated))
+            limit = min(len(annotated), getattr(self.ensemble.network, "moment_items", len(annotated)))
+            set_input_moments(items.inputs(annotated[torch.linspace(0, len(annotated) - 1, limit).long()]))
         counts = self._bootstrap_counts(sets)
         report = self._epochs(items, sets, counts, generator, on_epoch)
         self.ensemble.set_normalisation(items, annotated)
@@ -217,7 +218,7 @@ class RewardFitter:
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.ensemble.parameters(), self.config.max_grad_norm)
+        clip_member_gradients_(self.ensemble.network, self.ensemble.members, self.config.max_grad_norm)
         self.optimizer.step()
 
     def _steer_weight_decay(self, train: Tensor, validation: Tensor, steps: int) -> None:

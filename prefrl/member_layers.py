@@ -62,3 +62,13 @@ def members_of(features: Tensor, members: int) -> Tensor:
 def squared_norms(module: nn.Module, members: int) -> Tensor:
     """Sum of squares of each member's own parameters: ``[members]``, with gradients."""
     return torch.stack([p.reshape(members, -1).square().sum(1) for p in module.parameters()]).sum(0)
+
+
+def clip_member_gradients_(module: nn.Module, members: int, max_norm: float) -> None:
+    """Scales each member's own gradient down to ``max_norm``: one member's size never reaches another."""
+    parameters = [p for p in module.parameters() if p.grad is not None]
+    squares = torch.stack([p.grad.reshape(members, -1).square().sum(1) for p in parameters])  # type: ignore[union-attr]
+    scale = (max_norm / (squares.sum(0).sqrt() + 1e-6)).clamp(max=1.0)
+    for p in parameters:
+        rows = scale.repeat_interleave(p.shape[0] // members)
+        p.grad.mul_(rows.view(-1, *[1] * (p.dim() - 1)))  # type: ignore[union-attr]

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from prefrl.ensemble import RewardEnsemble
-from prefrl.member_layers import MemberLinear, SharedLinear, member_conv, members_of, squared_norms
+from prefrl.member_layers import (
+    MemberLinear,
+    SharedLinear,
+    clip_member_gradients_,
+    member_conv,
+    members_of,
+    squared_norms,
+)
 
 MEMBERS = 3
 seeds = st.integers(0, 2**16)
@@ -172,6 +179,25 @@ def test_squared_norms_are_those_of_separate_networks() -> None:
     for fused, separate in ((mlp, separate_mlps(mlp)), (cnn, separate_cnns(cnn))):
         expected = [sum(p.square().sum() for p in net.parameters()) for net in separate]
         torch.testing.assert_close(squared_norms(fused, MEMBERS), torch.stack(expected))
+
+
+def test_gradients_are_clipped_as_those_of_separate_networks() -> None:
+    torch.manual_seed(0)
+    for fused, split in ((FusedMLP(), separate_mlps), (FusedCNN(), separate_cnns)):
+        separate = split(fused)
+        sizes = [0.1, 1.0, 50.0]
+        for net, size in zip(separate, sizes, strict=True):
+            for parameter in net.parameters():
+                parameter.grad = torch.full_like(parameter, size)
+        for parameter in fused.parameters():
+            rows = torch.tensor(sizes).repeat_interleave(parameter.shape[0] // MEMBERS)
+            parameter.grad = rows.view(-1, *[1] * (parameter.dim() - 1)).expand_as(parameter).clone()
+        clip_member_gradients_(fused, MEMBERS, 20.0)
+        for m, net in enumerate(separate):
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 20.0)
+            wanted = torch.cat([p.grad.flatten() for p in net.parameters()]).unique()
+            found = torch.cat([p.grad.reshape(MEMBERS, -1)[m] for p in fused.parameters()]).unique()
+            torch.testing.assert_close(found, wanted)
 
 
 def test_returns_are_sums_of_rewards_over_the_steps_that_exist() -> None:

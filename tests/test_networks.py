@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from prefrl.control.acting import Actor
-from prefrl.control.convolutions import ConvLayer, feature_sizes, orthogonal_, scaled_first_layer
+from prefrl.control.convolutions import ConvLayer, FrameNormaliser, feature_sizes, orthogonal_
 from prefrl.control.policies import PixelBody, Policy, VectorBody, make_policy
 from prefrl.control.reward_networks import PixelRewardNetwork, VectorRewardNetwork
 from prefrl.errors import UsageError
@@ -46,10 +46,28 @@ def blocks(network: PixelRewardNetwork) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]
 # Convolutions.
 
 
-def test_bytes_are_scaled_as_if_divided_by_255() -> None:
-    torch.manual_seed(0)
-    conv, images = nn.Conv2d(4, 8, 5, 2), frames(3, size=20).permute(0, 3, 1, 2)
-    torch.testing.assert_close(scaled_first_layer(conv, images), conv(images.float() / 255))
+def test_frames_are_divided_by_255_until_they_are_measured() -> None:
+    images = frames(3, size=20)
+    expected = images.permute(0, 3, 1, 2).float() / 255
+    torch.testing.assert_close(FrameNormaliser((20, 20, 4))(images), expected)
+
+
+def test_measured_frames_have_mean_0_and_deviation_1_in_every_pixel() -> None:
+    images = frames(40, size=9)
+    normaliser = FrameNormaliser((9, 9, 4))
+    normaliser.measure(images, chunk=7)
+    normal = normaliser(images)
+    torch.testing.assert_close(normal.mean(0), torch.zeros(4, 9, 9), atol=1e-5, rtol=0.0)
+    torch.testing.assert_close(normal.std(0, correction=0), torch.ones(4, 9, 9))
+
+
+def test_pixels_that_never_change_become_zero_and_rare_ones_stay_bounded() -> None:
+    images = torch.full((50, 6, 6, 4), 87, dtype=torch.uint8)
+    normaliser = FrameNormaliser((6, 6, 4))
+    normaliser.measure(images)
+    torch.testing.assert_close(normaliser(images), torch.zeros(50, 4, 6, 6), atol=1e-5, rtol=0.0)
+    images[0, 2, 3] = 236
+    assert normaliser(images)[0, :, 2, 3].tolist() == [5.0] * 4
 
 
 @given(

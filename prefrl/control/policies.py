@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from prefrl.control.convolutions import (
     ConvLayer,
+    FrameNormaliser,
     channels_last_,
     feature_sizes,
     orthogonal_,
-    scaled_first_layer,
 )
 from prefrl.errors import UsageError
 from prefrl.ppo import Evaluation
@@ -111,6 +111,7 @@ class PixelBody(nn.Module):
         self, shape: tuple[int, int, int], outputs: int, *, preset: Literal["nature", "small"] = "nature"
     ) -> None:
         super().__init__()
+        self.frames = FrameNormaliser(shape)
         layers, units = (NATURE_LAYERS, 512) if preset == "nature" else (SMALL_LAYERS, 256)
         channels, convs = shape[2], []
         for layer, kernel in feature_sizes(layers, shape):
@@ -129,9 +130,9 @@ class PixelBody(nn.Module):
         return self.policy(features), self.value(features).squeeze(-1)
 
     def _features(self, frames: Tensor) -> Tensor:
-        x = frames.permute(0, 3, 1, 2)
-        for index, conv in enumerate(self.convs):
-            x = torch.relu(scaled_first_layer(conv, x) if index == 0 else conv(x))  # type: ignore[arg-type]
+        x = self.frames(frames)
+        for conv in self.convs:
+            x = torch.relu(conv(x))
         return x.flatten(1)
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from prefrl.control.convolutions import ConvLayer, channels_last_, feature_sizes, scaled_first_layer
+from prefrl.control.convolutions import ConvLayer, FrameNormaliser, channels_last_, feature_sizes
 from prefrl.member_layers import MemberLinear, SharedLinear, member_conv, members_of
 
 LEAK = 0.01
@@ -74,6 +74,9 @@ class PixelRewardNetwork(nn.Module):
     Inputs are uint8 ``[..., height, width, channels]``.
     """
 
+    moment_items = 128
+    """Annotated segments whose frames the input normalisation is measured on, evenly spaced among all."""
+
     def __init__(
         self,
         shape: tuple[int, int, int],
@@ -87,6 +90,7 @@ class PixelRewardNetwork(nn.Module):
         self.members = members
         self.shape = shape
         layers = PAPER_LAYERS if preset == "paper" else SMALL_LAYERS
+        self.frames = FrameNormaliser(shape)
         channels = shape[2]
         convs: list[nn.Conv2d] = []
         norms: list[nn.Module] = []
@@ -113,9 +117,12 @@ class PixelRewardNetwork(nn.Module):
         x = nn.functional.leaky_relu(self.hidden(features), LEAK)
         return self.head(x).reshape(self.members, *leading)
 
+    def set_input_moments(self, inputs: Tensor) -> None:
+        """Freezes each pixel's normalisation at the moments of these frames ``[..., h, w, channels]``."""
+        self.frames.measure(inputs)
+
     def _features(self, frames: Tensor) -> Tensor:
-        x = frames.permute(0, 3, 1, 2)
-        for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            x = scaled_first_layer(conv, x) if index == 0 else conv(x)  # type: ignore[arg-type]
-            x = self.dropout(nn.functional.leaky_relu(norm(x), LEAK))
+        x = self.frames(frames)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = self.dropout(nn.functional.leaky_relu(norm(conv(x)), LEAK))
         return members_of(x, self.members)

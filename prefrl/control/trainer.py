@@ -16,6 +16,7 @@ from prefrl.control.build import make_actor
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import EpisodeReturns, MakeEnv, evaluate_policy
 from prefrl.control.pace import Row
+from prefrl.control.policies import PixelBody
 from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.rollouts import Collector, Rollout
 from prefrl.control.sessions import Sessions
@@ -129,7 +130,10 @@ class Trainer:
         """One rollout, its reward by one version of the ensemble, one update, and what the labels ask for."""
         rollout = self._collect()
         reward = self._reward(rollout)
-        updated = self._update(rollout, reward)
+        # The very first rollout only measures the inputs: an update would be undone by their normalisation.
+        first = self.step == rollout.steps
+        updated = {} if first else self._update(rollout, reward)
+        self._take_in(rollout)
         return updated | self.sessions.advanced(rollout, reward, self.step)
 
     def _collect(self) -> Rollout:
@@ -175,12 +179,16 @@ class Trainer:
             self.learning_rate = adapt_learning_rate(
                 self.learning_rate, metrics["last_kl"], config.target_kl, maximum=config.max_learning_rate
             )
-        self._take_in(rollout)
         return metrics | {"explained_variance": explained, "learning_rate": self.learning_rate}
 
     def _take_in(self, rollout: Rollout) -> None:
+        """Input normalisation: of vectors over all observations so far, of frames over the first rollout."""
         if self.moments is not None:
             self.moments.update(rollout.observation.reshape(rollout.steps, -1))
+        elif self.step == rollout.steps:
+            body = self.policy.body
+            assert isinstance(body, PixelBody)
+            body.frames.measure(torch.from_numpy(rollout.observation[::4]))
 
     def _batch(
         self, rollout: Rollout, advantage: torch.Tensor, value: torch.Tensor, return_: torch.Tensor
