@@ -210,7 +210,7 @@ def test_the_pixel_network_equals_separate_networks_on_frames_divided_by_255(
     preset: Any, training: bool
 ) -> None:
     network = pixel_network(preset=preset, dropout=0.0)
-    for buffer in network.buffers():
+    for buffer in network.norms.buffers():
         if buffer.is_floating_point():
             buffer.copy_(torch.rand_like(buffer) + 0.5)
     separate = [net.train(training) for net in separate_pixel_networks(network)]
