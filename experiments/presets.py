@@ -41,6 +41,7 @@ ATARI = TrainConfig(
     labels=1_400,
     num_envs=64,
     rollout_steps=128,
+    torch_threads=0,
     policy=PolicyConfig(pixel_preset="small"),
     # Minibatch, epochs and the KL target follow rl_games' Pong recipe, the most frugal one published.
     ppo=PPOConfig(minibatch_size=2048, epochs=4, entropy_coefficient=0.01, target_kl=0.01),

@@ -122,6 +122,8 @@ class TrainConfig:
     """Steps per environment between two updates."""
     num_threads: int = 0
     """Simulator threads; 0 means one per core."""
+    torch_threads: int = 1
+    """Threads of the networks on a CPU; 0 leaves it to torch. Small networks are fastest with 1."""
     device: str = "auto"
     """Where the networks live: auto, cpu, cuda, cuda:1, ..."""
     evaluation_episodes: int = 20

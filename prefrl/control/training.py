@@ -145,6 +145,8 @@ class _Session:
     ) -> None:
         self.config, self.run_folder, self.watch = config, run, watch
         self.device = make_device(config.device)
+        if config.torch_threads > 0:
+            torch.set_num_threads(config.torch_threads)
         self.trainer = make_agent(config, make_env, store, run.path, self.device)
         self.untrained: EpisodeReturns | None = None
         self.correlation: float | None = None
