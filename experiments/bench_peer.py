@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +25,6 @@ IMITATION_PINS = (
 """Versions that work together; the library itself wants this old a Gymnasium and SB3."""
 SHARED = ("mujoco", "torch")
 """Packages that the peer gets in our own version: the same simulator, the same arithmetic."""
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 MARKER = "installed.json"
 LAST_LINES = 6
 
@@ -54,7 +52,7 @@ def install(folder: Path, pins: Sequence[str] = IMITATION_PINS, *, say: Callable
     with log.open("w") as out:
         _run([sys.executable, "-m", "venv", str(folder / "venv")], log, out, "its environment cannot be made")
         pip = [str(python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-        _run([*pip, *_cpu_index(), *wishes], log, out, "it cannot be installed")
+        _run([*pip, *wishes], log, out, "it cannot be installed")
     marker.write_text(wanted)
     return python
 
@@ -94,14 +92,3 @@ def _run(command: Sequence[str], log: Path, out: Any, complaint: str) -> None:
 def _tail(log: Path) -> str:
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
-
-
-def _cpu_index() -> list[str]:
-    """Where torch's much smaller CPU build is, on Linux machines without an NVIDIA GPU that can reach it."""
-    if not sys.platform.startswith("linux") or shutil.which("nvidia-smi"):
-        return []
-    try:
-        urllib.request.urlopen(f"{CPU_INDEX}/torch/", timeout=5).close()
-    except OSError:
-        return []
-    return ["--extra-index-url", CPU_INDEX]

@@ -260,7 +260,6 @@ def test_an_installed_peer_is_used_again_unless_its_pins_have_changed(
         python.touch()
 
     monkeypatch.setattr(bench_peer, "_run", run)
-    monkeypatch.setattr(bench_peer, "_cpu_index", lambda: [])
     for pins in (("a==1",), ("a==1",), ("a==2",)):
         python = bench_peer.install(tmp_path, pins, say=lambda _: None)
     assert python == tmp_path / "venv" / "bin" / "python"
