@@ -24,7 +24,7 @@ from prefrl.errors import UsageError
 from prefrl.runlog import METRICS, RunFolder, read_metrics
 
 STEPS = {"game": 40_960, "robot": 100_000}
-TIMES = ("steps_per_second", "wall_seconds", "seconds")
+TIMES = ("steps_per_second", "wall_seconds", "seconds", "fit_seconds")
 """Figures that measure time: the only ones that may differ."""
 FIRST_KILL, LAST_KILL = 0.10, 0.95
 POLL_SECONDS = 0.02

@@ -12,7 +12,7 @@ from prefrl.fit_config import FitConfig
 from prefrl.ppo_config import PPOConfig
 from prefrl.runlog import read_metrics
 
-TIMES = ("seconds", "steps_per_second", "wall_seconds", "commit")
+TIMES = ("seconds", "fit_seconds", "steps_per_second", "wall_seconds", "commit")
 """Figures that measure time, the only ones in which two equal runs differ; and what may move meanwhile."""
 
 TINY = TrainConfig(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,7 +94,9 @@ class Sessions:
 
     def _fit(self, step: int) -> Row:
         assert self.learner is not None
+        started = time.monotonic()
         fit = self.learner.fit()
+        seconds = time.monotonic() - started
         self.pace.session_held(step)
         if fit is None:
             raise UsageError(
@@ -104,6 +107,7 @@ class Sessions:
             "fit_loss": fit.train_loss,
             "log_loss": fit.validation_loss,
             "fit_epochs": fit.epochs,
+            "fit_seconds": seconds,
             "weight_decay": fit.weight_decay,
             "reward_version": self.learner.ensemble.version,
             "labels": self.learner.labels,

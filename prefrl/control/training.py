@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +24,10 @@ from prefrl.control.evaluation import EpisodeReturns, MakeEnv
 from prefrl.control.pace import Row
 from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.reward_files import save_reward_model
+from prefrl.control.run_clock import RunClock
 from prefrl.control.run_settings import check_same_settings, run_name
 from prefrl.control.trainer import Trainer
+from prefrl.cpu import use_cpu
 from prefrl.provenance import provenance
 from prefrl.runlog import RunFolder
 from prefrl.schedules import passes_multiple
@@ -145,17 +146,13 @@ class _Session:
     ) -> None:
         self.config, self.run_folder, self.watch = config, run, watch
         self.device = make_device(config.device)
-        if config.torch_threads > 0:
-            torch.set_num_threads(config.torch_threads)
+        use_cpu(config.torch_threads)
         self.trainer = make_agent(config, make_env, store, run.path, self.device)
         self.untrained: EpisodeReturns | None = None
         self.correlation: float | None = None
-        self.seconds_before = 0.0
-        self.evaluation_seconds = 0.0
-        self.recorded_seconds = 0.0
         self.rows = 0
         self.exact = self.trainer.exact
-        self.started = time.monotonic()
+        self.clock = RunClock()
 
     def run(self, *, resume: bool) -> dict[str, Any]:
         try:
@@ -167,7 +164,7 @@ class _Session:
                 if resume and not self.exact and self.trainer.learner is not None:
                     self.trainer.learner.adopt()
                 self.untrained = self.trainer.evaluate()
-                self.evaluation_seconds = time.monotonic() - self.started
+                self.clock.evaluated()
             with _stop_signals() as stopping:
                 self._train(stopping)
             return self._finish()
@@ -189,11 +186,7 @@ class _Session:
                 )
 
     def _record(self, row: Row, steps: int) -> None:
-        seconds = self._seconds()
-        if steps:
-            row["steps_per_second"] = steps / max(seconds - self.recorded_seconds, 1e-9)
-            self.recorded_seconds = seconds
-        row["seconds"] = seconds
+        self.clock.stamp(row, steps)
         self.correlation = row.get("reward_correlation", self.correlation)
         if "waiting" not in row:
             self.run_folder.log(row)
@@ -204,17 +197,12 @@ class _Session:
         if self.watch is not None:
             self.watch(row)
 
-    def _seconds(self) -> float:
-        """Wall time of the run so far, over all its processes."""
-        return self.seconds_before + time.monotonic() - self.started
-
     def _save(self) -> None:
         state = {
             "trainer": self.trainer.state_dict(),
             "untrained": None if self.untrained is None else self.untrained.scores,
             "correlation": self.correlation,
-            "seconds": self._seconds(),
-            "evaluation_seconds": self.evaluation_seconds,
+            "clock": self.clock.state_dict(),
             "rows": self.rows,
             "exact": self.exact,
         }
@@ -229,15 +217,14 @@ class _Session:
         self.exact = bool(state["exact"]) and self.trainer.exact and same
         self.trainer.load_state_dict(state["trainer"], repeat=self.exact)
         self.untrained = EpisodeReturns(state["untrained"])
-        self.correlation, self.seconds_before = state["correlation"], state["seconds"]
-        self.evaluation_seconds = state["evaluation_seconds"]
-        self.recorded_seconds = self.seconds_before
+        self.correlation = state["correlation"]
+        self.clock.load_state_dict(state["clock"])
         self.rows = state["rows"]
         self.run_folder.truncate_after(self.trainer.step, rows=self.rows)
 
     def _finish(self) -> dict[str, Any]:
         trainer, config = self.trainer, self.config
-        training_seconds = self._seconds() - self.evaluation_seconds
+        training_seconds = self.clock.training_seconds
         final = trainer.evaluate()
         self._save()
         assert self.untrained is not None
@@ -255,7 +242,8 @@ class _Session:
             "true_return_std": final.std,
             "untrained_return_mean": self.untrained.mean,
             "steps_per_second": trainer.step / training_seconds,
-            "wall_seconds": self._seconds(),
+            "wall_seconds": self.clock.seconds,
+            "fit_seconds": self.clock.fit_seconds,
             "reward_correlation": self.correlation,
             "exact": self.exact,
             "commit": origin["commit"],
