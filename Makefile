@@ -1,7 +1,7 @@
 # PrefRL. `make` lists the targets. Every target that needs Python sets up .venv first; nothing else is needed.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo label test test-slow check format coverage bench lock clean
+.PHONY: help setup demo label test test-slow check format coverage bench readme lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -75,6 +75,9 @@ coverage: setup  ## the tests with branch coverage of the four packages
 
 bench: setup  ## measure steps per second on this machine
 	$(BIN)/prefrl bench $(ARGS)
+
+readme: setup  ## put the results of experiments/results/ into the README, with their figures
+	$(BIN)/python -m experiments.readme
 
 # Resolve where pip finds torch's CPU builds (PIP_EXTRA_INDEX_URL): the lock lists no CUDA packages, which torch itself
 # pins on the machines that need them. Then pip is asked whether every pin has a wheel for each Python.

@@ -10,9 +10,10 @@ from typing import Annotated
 import tyro
 
 from experiments.options import parse_options
+from experiments.report_data import read_runs, write_data
 from experiments.report_groups import group_runs
 from experiments.report_page import build_page
-from experiments.report_runs import find_runs, read_run
+from experiments.report_runs import Run
 from experiments.report_summary import GroupSummary, summarise_groups
 from experiments.report_tables import result_rows, text_table
 from prefrl.errors import UsageError
@@ -36,9 +37,11 @@ class ReportConfig:
     """Compare runs: curves, table and clips in one HTML file."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Run folders, or folders that hold run folders."""
+    """Run folders, folders that hold run folders, or folders of condensed data."""
     out: Path = Path("report.html")
     """The file to write; an earlier one is replaced."""
+    data: Path | None = None
+    """Also condense the runs to two tables (CSV) in this folder, from which a report can be made again."""
     title: str = "Learning from preferences"
     """Heading of the page."""
     confidence: float = 0.95
@@ -66,9 +69,12 @@ def run_report(config: ReportConfig, *, now: datetime | None = None) -> int:
 
     Raises UsageError for a folder that is no run, a broken file in one, or a page that cannot be written.
     """
-    summaries, notes = read_summaries(
-        config.runs, confidence=config.confidence, resamples=config.resamples, seed=config.seed
+    runs = read_runs(config.runs)
+    summaries, notes = summarise(
+        runs, confidence=config.confidence, resamples=config.resamples, seed=config.seed
     )
+    if config.data is not None:
+        write_data(config.data, runs)
     page = build_page(
         summaries,
         notes,
@@ -88,11 +94,11 @@ def run_report(config: ReportConfig, *, now: datetime | None = None) -> int:
     return 0
 
 
-def read_summaries(
-    paths: Sequence[Path], *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+def summarise(
+    runs: Sequence[Run], *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[list[GroupSummary], list[str]]:
-    """The groups of runs at the paths in numbers, and notes on what was left out; raises as `run_report`."""
-    groups, notes = group_runs([read_run(path) for path in find_runs(paths)])
+    """The runs grouped and in numbers, and notes on what was left out."""
+    groups, notes = group_runs(runs)
     return summarise_groups(groups, confidence=confidence, resamples=resamples, seed=seed), notes
 
 

@@ -12,6 +12,8 @@ from experiments.report_marks import Style, format_interval, format_number
 from prefrl.statistics import Interval, aggregate_curves
 
 FloatArray = NDArray[np.float64]
+Styles = Mapping[tuple[str, str, str, int, str], Style]
+"""How each method looks, by `Group.method`: the same on every task."""
 _GRID = 121  # points per line
 
 
@@ -83,11 +85,21 @@ PLOTS = (
         learned_only=False,
     ),
 )
+DRAWN = tuple(key for plot in (TRUE_RETURN, *PLOTS) for key in (plot.key, plot.target) if key)
+"""The columns of the metrics that a report draws."""
+
+
+def method_styles(groups: Sequence[Group]) -> Styles:
+    """A style for every method among the groups."""
+    learned = dict.fromkeys(group.method for group in groups if group.reward != "true")
+    true = dict.fromkeys(group.method for group in groups if group.reward == "true")
+    styles = {method: Style(place) for place, method in enumerate(learned)}
+    return styles | {method: Style(-1 - place) for place, method in enumerate(true)}
 
 
 def task_charts(
     groups: Sequence[Group],
-    styles: Mapping[tuple[str, str, str, int, str], Style],
+    styles: Styles,
     *,
     seed: int,
     confidence: float,

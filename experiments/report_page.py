@@ -11,14 +11,12 @@ from itertools import groupby
 
 from experiments.report_charts import Chart, interval_chart, line_chart
 from experiments.report_clips import clip_figure, read_clips
-from experiments.report_curves import chart_rows, task_charts
+from experiments.report_curves import Styles, chart_rows, method_styles, task_charts
 from experiments.report_groups import Group
-from experiments.report_marks import Style, format_interval, format_number, swatch
+from experiments.report_marks import format_interval, format_number, swatch
 from experiments.report_style import STYLE
 from experiments.report_summary import GroupSummary
 from experiments.report_tables import RESULT_COLUMNS, html_table, result_rows
-
-Styles = dict[tuple[str, str, str, int, str], Style]
 
 
 def build_page(
@@ -34,7 +32,7 @@ def build_page(
     clip_megabytes: float,
 ) -> str:
     """The whole page. `notes` are told to the reader, `command` is what makes the page again."""
-    styles = _styles([summary.group for summary in summaries])
+    styles = method_styles([summary.group for summary in summaries])
     tasks, remarks = [], list(notes)
     for number, (task, rows) in enumerate(groupby(summaries, key=lambda summary: summary.group.task)):
         groups = [summary.group for summary in rows]
@@ -62,13 +60,6 @@ def build_page(
         "style-src 'unsafe-inline'\">"
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>{''.join(body)}</main></body></html>\n"
     )
-
-
-def _styles(groups: Sequence[Group]) -> Styles:
-    learned = dict.fromkeys(group.method for group in groups if group.reward != "true")
-    true = dict.fromkeys(group.method for group in groups if group.reward == "true")
-    styles = {method: Style(place) for place, method in enumerate(learned)}
-    return styles | {method: Style(-1 - place) for place, method in enumerate(true)}
 
 
 def _name(summary: GroupSummary) -> str:

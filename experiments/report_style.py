@@ -1,6 +1,6 @@
 """The style sheet of the report: light and dark, wide and narrow, moving and still."""
 
-STYLE = """
+CHART_STYLE = """
 :root { color-scheme: light dark;
   --page: #f4f5f7; --card: #ffffff; --ink: #1b1f24; --soft: #59636e; --rule: #dfe3e8;
   --true: #1b1f24; --c0: #0b62c4; --c1: #c2410c; --c2: #0f766e; --c3: #7c3aed; --c4: #be185d; --c5: #5f6b00;
@@ -9,7 +9,30 @@ STYLE = """
   :root { --page: #0e1116; --card: #171b22; --ink: #e8ebef; --soft: #a2acb8; --rule: #2c333d; --true: #f2f4f7;
     --c0: #6cb0ff; --c1: #ff9a66; --c2: #4fd1c0; --c3: #bfa2ff; --c4: #ff8fc0; --c5: #c8d450;
     --c6: #e0ae7a; } }
-* { box-sizing: border-box; }
+.series-true { color: var(--true); } .series-0 { color: var(--c0); } .series-1 { color: var(--c1); }
+.series-2 { color: var(--c2); } .series-3 { color: var(--c3); } .series-4 { color: var(--c4); }
+.series-5 { color: var(--c5); } .series-6 { color: var(--c6); }
+svg text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
+  fill: var(--soft); font-variant-numeric: tabular-nums; }
+svg .row { fill: var(--ink); }
+svg .grid { stroke: var(--rule); } svg .axis { stroke: var(--soft); }
+svg .reference { stroke: var(--soft); stroke-dasharray: 4 4; }
+svg .note { paint-order: stroke; stroke: var(--card); stroke-width: 4px; stroke-linejoin: round; }
+svg .mean { fill: none; stroke: currentColor; stroke-width: 2.2; stroke-linejoin: round; }
+svg .seed { fill: none; stroke: currentColor; stroke-width: 1; opacity: 0.25; }
+svg .target { fill: none; stroke: currentColor; stroke-width: 2; stroke-dasharray: 0.1 5;
+  stroke-linecap: round; }
+svg .band { fill: currentColor; opacity: 0.15; }
+svg .mark { fill: currentColor; stroke: var(--card); stroke-width: 1; }
+svg .mark[d*="m0"] { stroke: currentColor; stroke-width: 2.4; }
+svg .whisker { stroke: currentColor; stroke-width: 3; stroke-linecap: round; }
+svg .title { fill: var(--ink); font-size: 16px; font-weight: 600; }
+"""
+"""Colours and drawing: what a chart needs wherever it stands."""
+
+STYLE = (
+    CHART_STYLE
+    + """* { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); line-height: 1.45;
   font: 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 main { max-width: 1400px; margin: 0 auto; padding: 28px 28px 48px; }
@@ -36,25 +59,8 @@ p { margin: 0 0 10px; }
 .charts .wide { grid-column: 1 / -1; }
 .charts figure { margin: 0; min-width: 0; display: flex; flex-direction: column; }
 .charts svg, .forest svg { width: 100%; height: auto; margin-top: auto; }
-.series-true { color: var(--true); } .series-0 { color: var(--c0); } .series-1 { color: var(--c1); }
-.series-2 { color: var(--c2); } .series-3 { color: var(--c3); } .series-4 { color: var(--c4); }
-.series-5 { color: var(--c5); } .series-6 { color: var(--c6); }
-svg text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
-  fill: var(--soft); font-variant-numeric: tabular-nums; }
-svg .row { fill: var(--ink); }
 .wide svg text, .forest svg text { font-size: 13px; }
 .forest svg .row { font-size: 14.5px; }
-svg .grid { stroke: var(--rule); } svg .axis { stroke: var(--soft); }
-svg .reference { stroke: var(--soft); stroke-dasharray: 4 4; }
-svg .note { paint-order: stroke; stroke: var(--card); stroke-width: 4px; stroke-linejoin: round; }
-svg .mean { fill: none; stroke: currentColor; stroke-width: 2.2; stroke-linejoin: round; }
-svg .seed { fill: none; stroke: currentColor; stroke-width: 1; opacity: 0.25; }
-svg .target { fill: none; stroke: currentColor; stroke-width: 2; stroke-dasharray: 0.1 5;
-  stroke-linecap: round; }
-svg .band { fill: currentColor; opacity: 0.15; }
-svg .mark { fill: currentColor; stroke: var(--card); stroke-width: 1; }
-svg .mark[d*="m0"] { stroke: currentColor; stroke-width: 2.4; }
-svg .whisker { stroke: currentColor; stroke-width: 3; stroke-linecap: round; }
 .swatch { flex: none; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 0.87rem; font-variant-numeric: tabular-nums; }
@@ -92,3 +98,5 @@ code { overflow-wrap: anywhere; }
 @media print { body { background: #fff; } .card { break-inside: avoid; } .legend { position: static; }
   .clip .moving { display: none; } .clip .still { display: block; } }
 """
+)
+"""The page around the charts."""

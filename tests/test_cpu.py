@@ -16,11 +16,11 @@ def faults():
 
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
-for _ in range(30):  # where they lie settles after some
-    torch.ones(16 * 2**20)
+for _ in range(20):  # where they lie settles after some
+    torch.ones(10 * 2**20)
 before = faults()
 for _ in range(10):
-    torch.ones(16 * 2**20)
+    torch.ones(10 * 2**20)
 print(faults() - before)
 """
 

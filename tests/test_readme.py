@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments import readme
 from experiments.cli import COMMANDS
+from prefrl.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -63,3 +65,12 @@ def test_every_file_that_the_tree_names_exists() -> None:
             assert (ROOT / folder).is_dir(), line
         for name in re.findall(r"[\w*]+\.py", line):
             assert list((ROOT / folder).glob(name)), line
+
+
+def test_the_results_are_those_of_the_committed_data() -> None:
+    assert readme.fill(README) == README, "run `make readme`"
+
+
+def test_results_without_a_pair_of_markers_are_refused() -> None:
+    with pytest.raises(UsageError, match="one pair of markers for the results 'mujoco'"):
+        readme.fill("<!-- results: mujoco -->\n")

@@ -13,9 +13,10 @@ import pytest
 import tyro
 from fake_runs import make_clip, make_run
 
-from experiments.report import ReportConfig, format_table, read_summaries, run_report
+from experiments.report import ReportConfig, format_table, run_report, summarise
 from experiments.report_charts import interval_chart
 from experiments.report_curves import chart_rows, task_charts
+from experiments.report_data import read_runs
 from experiments.report_groups import group_runs
 from experiments.report_marks import Style, format_interval, format_number, format_tick, nice_ticks
 from experiments.report_runs import find_runs, read_run
@@ -133,7 +134,7 @@ def test_the_table_holds_returns_scores_and_costs(runs: Path, capsys: pytest.Cap
 
 
 def test_the_normalised_score_uses_the_seeds_that_both_have(runs: Path) -> None:
-    summaries, _ = read_summaries([runs], resamples=100)
+    summaries, _ = summarise(read_runs([runs]), resamples=100)
     true, learned = summaries
     figures = {run.path.name: run for summary in summaries for run in summary.group.runs}
     pairs = [(figures[f"learned-{seed}"], figures[f"true-{seed}"]) for seed in (0, 1)]
@@ -163,7 +164,7 @@ def test_a_score_without_a_sound_baseline_is_left_out_and_explained(
 ) -> None:
     make_run(tmp_path / "learned")
     make_run(tmp_path / "true", reward="true", **baseline)  # type: ignore[arg-type]
-    summaries, _ = read_summaries([tmp_path], resamples=50)
+    summaries, _ = summarise(read_runs([tmp_path]), resamples=50)
     learned = next(summary for summary in summaries if summary.group.reward == "learned")
     assert learned.score is None
     assert note in learned.score_note
@@ -244,7 +245,7 @@ def test_a_broken_run_folder_is_refused_in_one_line(
     run = make_run(tmp_path / "run")
     (run / file).write_text(content)
     with pytest.raises(UsageError, match=message) as refusal:
-        read_summaries([run])
+        read_runs([run])
     assert "\n" not in str(refusal.value)
 
 
