@@ -30,8 +30,6 @@ MUJOCO = TrainConfig(
     num_envs=32,
     rollout_steps=128,  # long enough for segments of 60 steps to begin anywhere
     policy=PolicyConfig(initial_log_std=-0.5),
-    # The paper's 2e6 / (T + 2e6) for runs of 2M steps: what the agent does late wants labels, too.
-    query=QueryConfig(half_life=1.0),
     # A learning rate that follows the KL: three times the return of 3e-4 falling to zero on half-cheetah.
     ppo=PPOConfig(discount=0.99, gae_lambda=0.95, minibatch_size=512, epochs=10, target_kl=0.02),
 )

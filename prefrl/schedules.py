@@ -12,8 +12,9 @@ from typing import Final
 
 ATARI_HALF_LIFE: Final = 0.1
 """Christiano et al. 2017, A.2: the rate falls as 5e6/(T + 5e6), over runs of 50e6."""
-MUJOCO_HALF_LIFE: Final = 0.2
-"""Christiano et al. 2017, A.1: the rate falls as 2e6/(T + 2e6); runs of 10e6 steps are our assumption."""
+MUJOCO_HALF_LIFE: Final = 1.0
+"""Christiano et al. 2017, A.1: the rate falls as 2e6/(T + 2e6). How long the runs were is not said; taken as
+2e6 steps, because what an agent does late wants labels, too (experiments/LOG.md)."""
 
 Schedule = Callable[[float], float]
 """Progress in [0, 1] -> value."""

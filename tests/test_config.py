@@ -114,6 +114,7 @@ IMPOSSIBLE: list[tuple[Any, dict[str, Any], str]] = [
     (TrainConfig, {"checkpoint_every_steps": 0}, "checkpoint_every_steps must be at least 1"),
     (TrainConfig, {"labels": 3}, "labels must be at least 4 to learn a reward, not 3"),
     (TrainConfig, {"rollout_steps": 8}, "segment_length 30 does not fit into rollout_steps 8"),
+    (TrainConfig, {"steps": 4096}, "steps 4096 leave nothing to learn in: the untrained policy takes 4096"),
     (RewardConfig, {"members": 0}, "members must be at least 1"),
     (RewardConfig, {"dropout": 1.0}, "dropout must lie in"),
     (QueryConfig, {"segment_length": 0}, "segment_length must be at least 1"),

@@ -14,7 +14,7 @@ from stable_baselines3 import PPO
 from envs import make_vector_env
 from prefrl.checkpoints import load_checkpoint, save_checkpoint
 from prefrl.control.build import make_layout, make_learner
-from prefrl.control.config import QueryConfig, RewardConfig, TrainConfig
+from prefrl.control.config import PolicyConfig, QueryConfig, RewardConfig, TrainConfig
 from prefrl.control.evaluation import evaluate_policy
 from prefrl.control.policies import is_image
 from prefrl.control.reward_files import load_reward_model
@@ -368,9 +368,11 @@ def test_sac_is_refused_where_actions_are_chosen_from_a_list() -> None:
         a_trainer(tiny(agent="sb3-sac", reward="true", task="probe-action"))
 
 
-def test_frames_and_discrete_actions_run_with_ppo(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("preset", "filters"), [("nature", [32, 64, 64]), ("small", [16, 32])])
+def test_frames_and_discrete_actions_run_with_ppo(tmp_path: Path, preset: Any, filters: list[int]) -> None:
     config = tiny(
         agent="sb3-ppo",
+        policy=PolicyConfig(pixel_preset=preset),
         task="probe-pixels",
         steps=96,
         labels=8,
@@ -387,6 +389,8 @@ def test_frames_and_discrete_actions_run_with_ppo(tmp_path: Path) -> None:
     assert isinstance(trainer.agent, SB3PPO)
     assert trainer.agent.discrete
     assert isinstance(trainer.agent.model, PPO)
+    convolutions = [m for m in trainer.agent.model.policy.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert [layer.out_channels for layer in convolutions] == filters
     assert make_layout(trainer.env).kind == trainer.learner.layout.kind  # type: ignore[union-attr]
 
 

@@ -31,8 +31,10 @@ def test_a_quarter_is_due_before_training_and_everything_at_the_end() -> None:
 
 
 def test_half_a_run_is_due_most_labels() -> None:
-    # 175 + 525 · log(1 + 0.5/0.2) / log(1 + 1/0.2) = 175 + 525 · 0.69917, and with 5e6/50e6 for Atari.
-    assert labels_due(0.5, 700) == 542
+    # 175 + 525 · log(1 + 0.5) / log(2) = 175 + 525 · 0.58496; with 5e6/50e6 for Atari
+    # 175 + 525 · log(1 + 0.5/0.1) / log(1 + 1/0.1) = 175 + 525 · 0.74722.
+    assert labels_due(0.5, 700) == 482
+    assert labels_due(0.5, 700, half_life=ATARI_HALF_LIFE) == 567
     assert pytest.approx(5e6 / 50e6) == ATARI_HALF_LIFE
 
 

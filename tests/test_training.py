@@ -17,7 +17,7 @@ from envs.errors import WorldError
 from experiments.crash import CrashConfig, compare_runs, run_crash
 from experiments.presets import preset
 from experiments.train import world_maker
-from prefrl.control import preference_learner, training
+from prefrl.control import preference_learner, segments, training
 from prefrl.control import trainer as trainer_module
 from prefrl.control.build import make_device
 from prefrl.control.config import TrainConfig
@@ -112,6 +112,15 @@ def test_a_teacher_that_skips_everything_is_a_clear_error(
         ScriptedTeacher, "answer", lambda _self, left, _right, **_: np.full(len(left), np.nan)
     )
     with pytest.raises(UsageError, match=r"not one of 14 queries has a usable answer.*skips less"):
+        run_tiny(tmp_path / "run")
+
+
+def test_episodes_too_short_for_a_segment_are_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = np.zeros((0, 2), dtype=np.int64)
+    monkeypatch.setattr(segments, "possible_starts", lambda _ends, _length: nowhere)
+    with pytest.raises(UsageError, match="nothing to compare: no 10 steps on end lie within one episode"):
         run_tiny(tmp_path / "run")
 
 

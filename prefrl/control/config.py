@@ -152,6 +152,18 @@ class TrainConfig:
                 f"{self.rollout_steps}: lengthen the rollout or shorten the segments"
             )
 
+        explored = math.ceil(self.initial_steps / self.rollout) * self.rollout
+        if self.agent == "ppo" and explored >= self.steps:
+            raise UsageError(
+                f"steps {self.steps} leave nothing to learn in: the untrained policy takes {explored}, "
+                f"in whole rollouts of {self.rollout}; choose more steps, or lower num_envs or rollout_steps"
+            )
+
+    @property
+    def rollout(self) -> int:
+        """Agent steps between two updates."""
+        return self.num_envs * self.rollout_steps
+
     @property
     def initial_steps(self) -> int:
         """Agent steps of the untrained policy before the first fit."""

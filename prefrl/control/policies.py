@@ -20,10 +20,10 @@ from prefrl.control.convolutions import (
 from prefrl.errors import UsageError
 from prefrl.ppo import Evaluation
 
-NATURE_LAYERS = (ConvLayer(32, 8, 4), ConvLayer(64, 4, 2), ConvLayer(64, 3, 1))
-"""Mnih et al. 2015, with 512 units behind it."""
-SMALL_LAYERS = (ConvLayer(16, 8, 4), ConvLayer(32, 4, 2))
-"""Mnih et al. 2013, with 256 units behind it: about a third of the multiplications."""
+NATURE_LAYERS, NATURE_UNITS = (ConvLayer(32, 8, 4), ConvLayer(64, 4, 2), ConvLayer(64, 3, 1)), 512
+"""Mnih et al. 2015, and the units behind the convolutions."""
+SMALL_LAYERS, SMALL_UNITS = (ConvLayer(16, 8, 4), ConvLayer(32, 4, 2)), 256
+"""Mnih et al. 2013: about a third of the multiplications."""
 
 LOG_TWO_PI = math.log(2.0 * math.pi)
 
@@ -112,7 +112,7 @@ class PixelBody(nn.Module):
     ) -> None:
         super().__init__()
         self.frames = FrameNormaliser(shape)
-        layers, units = (NATURE_LAYERS, 512) if preset == "nature" else (SMALL_LAYERS, 256)
+        layers, units = (NATURE_LAYERS, NATURE_UNITS) if preset == "nature" else (SMALL_LAYERS, SMALL_UNITS)
         channels, convs = shape[2], []
         for layer, kernel in feature_sizes(layers, shape):
             convs.append(orthogonal_(nn.Conv2d(channels, layer.filters, kernel, layer.stride), math.sqrt(2)))

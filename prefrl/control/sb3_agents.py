@@ -17,7 +17,7 @@ from stable_baselines3.common.utils import set_random_seed
 
 from prefrl.control.acting import WorldActor
 from prefrl.control.config import TrainConfig
-from prefrl.control.evaluation import EpisodeReturns, MakeEnv, evaluate_policy
+from prefrl.control.evaluation import MakeEnv
 from prefrl.control.pace import Row
 from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.rollouts import Rollout
@@ -25,6 +25,7 @@ from prefrl.control.sb3_ppo import SB3PPO
 from prefrl.control.sb3_sac import SB3SAC
 from prefrl.control.sb3_vec_env import StepReward, VectorEnvAsVecEnv
 from prefrl.control.sessions import Sessions
+from prefrl.control.training_loop import TrainingLoop
 
 
 class SB3Agent(Protocol):
@@ -57,70 +58,32 @@ class SB3Agent(Protocol):
         ...
 
 
-class SB3Trainer:
-    """One run of a Stable-Baselines3 agent on the true, a learned or a constant reward.
-
-    Args:
-        config: the run's settings; ``agent`` is ``sb3-ppo`` or ``sb3-sac``.
-        make_env: makes the world, for training and for evaluation.
-        learner: the reward side; None unless ``config.reward`` is ``learned``.
-        device: where the networks live.
+class SB3Trainer(TrainingLoop):
+    """The loop with a Stable-Baselines3 agent; ``config.agent`` is ``sb3-ppo`` or ``sb3-sac``.
 
     Raises:
         UsageError: an agent that cannot act in this world.
     """
 
-    exact = False
-    """A resumed run does not end at exactly the figures of an undisturbed one."""
+    exact = False  # the library's random numbers and counters begin anew
 
     def __init__(
         self, config: TrainConfig, make_env: MakeEnv, learner: PreferenceLearner | None, device: torch.device
     ) -> None:
-        self.config, self.make_env, self.learner, self.device = config, make_env, learner, device
-        self.step = 0
-        self.env = make_env(config.num_envs, config.seed)
+        super().__init__(config, make_env, learner, device)
         given = self._no_reward if config.agent == "sb3-ppo" else self._step_reward
         self.vec_env = VectorEnvAsVecEnv(self.env, reward=given)
-        self.agent = _make_agent(config, self.vec_env, self._step_reward, device)
+        self.actor = self.agent = _make_agent(config, self.vec_env, self._step_reward, device)
         self.sessions = Sessions(config, learner, self.env, self.vec_env.episodes)
-
-    @property
-    def progress(self) -> float:
-        """Share of the run that is over, in [0, 1]; it drives every schedule."""
-        return self.sessions.pace.progress(self.step)
-
-    @property
-    def done(self) -> bool:
-        return self.sessions.pace.done(self.step)
-
-    def run(self) -> Iterator[Row]:
-        """Trains until the budgets are spent, one row of metrics per rollout (or per wait for a person)."""
-        while self.sessions.exploring and not self.done:
-            yield from self._explore()
-        while not self.done:
-            yield from self.sessions.pace.waits(self.step)
-            yield self._advance()
-
-    def evaluate(self) -> EpisodeReturns:
-        """Fresh episodes of the present policy: mean action for continuous actions, sampled for discrete."""
-        return evaluate_policy(
-            self.agent,
-            self.make_env,
-            episodes=self.config.evaluation_episodes,
-            seed=self.config.seed,
-            greedy=not self.agent.discrete,
-        )
 
     def close(self) -> None:
         self.vec_env.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run goes on from, taken between two rollouts."""
         own = {"step": self.step, "agent": self.agent.state_dict(), "world": self.vec_env.state_dict()}
         return own | self.sessions.state_dict()
 
     def load_state_dict(self, state: dict[str, Any], *, repeat: bool = False) -> None:
-        """Continues from ``state_dict``; queries asked after it are kept, unless ``repeat``."""
         self.step = state["step"]
         self.vec_env.load_state_dict(state["world"])
         self.agent.load_state_dict(state["agent"])
@@ -128,7 +91,6 @@ class SB3Trainer:
         set_random_seed(self.config.seed + self.step)
 
     def _explore(self) -> Iterator[Row]:
-        """Steps of the untrained policy; once there are enough, the first labels and the first fit."""
         if self.step < self.config.initial_steps:
             rollout = self.agent.explore()
             self.step += rollout.steps

@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.torch_layers import NatureCNN
 from stable_baselines3.common.vec_env import VecNormalize
+from torch import nn
 
 from prefrl.control.acting import OBSERVATION_CLIP
 from prefrl.control.config import TrainConfig
-from prefrl.control.policies import is_image
+from prefrl.control.convolutions import feature_sizes
+from prefrl.control.policies import SMALL_LAYERS, SMALL_UNITS, is_image
 from prefrl.control.rollouts import Rollout
 from prefrl.control.sb3_vec_env import StepReward, VectorEnvAsVecEnv
 from prefrl.moments import RewardScaler
@@ -68,7 +72,7 @@ class SB3PPO:
         self.model = PPO(
             "CnnPolicy" if pixels else "MlpPolicy",
             env if self.normaliser is None else self.normaliser,
-            policy_kwargs={} if pixels else _mlp_settings(config),
+            policy_kwargs=_cnn_settings(config) if pixels else _mlp_settings(config),
             seed=config.seed,
             device=device,
             **_settings(config, self.scheduled_learning_rate, steps, env.num_envs),
@@ -164,6 +168,22 @@ class SB3PPO:
         self._last = rollout, reward
 
 
+class SmallCNN(NatureCNN):
+    """The convolutions of ``policy.pixel_preset small`` in the place of the library's."""
+
+    def __init__(self, observation_space: Box, features_dim: int) -> None:
+        super().__init__(observation_space, features_dim)
+        layers: list[nn.Module] = []
+        channels, height, width = observation_space.shape
+        for layer, kernel in feature_sizes(SMALL_LAYERS, (height, width, channels)):
+            layers += [nn.Conv2d(channels, layer.filters, kernel, layer.stride), nn.ReLU()]
+            channels = layer.filters
+        self.cnn = nn.Sequential(*layers, nn.Flatten())
+        with torch.no_grad():
+            size = self.cnn(torch.zeros(1, *observation_space.shape)).shape[1]
+        self.linear = nn.Sequential(nn.Linear(size, features_dim), nn.ReLU())
+
+
 class _AtRolloutEnd(BaseCallback):
     """Calls back with the last values and episode ends, once a rollout is in the buffer."""
 
@@ -210,6 +230,12 @@ def _settings(
         "vf_coef": ppo.value_coefficient,
         "max_grad_norm": ppo.max_grad_norm,
     }
+
+
+def _cnn_settings(config: TrainConfig) -> dict[str, Any]:
+    if config.policy.pixel_preset == "nature":
+        return {}  # the library's own
+    return {"features_extractor_class": SmallCNN, "features_extractor_kwargs": {"features_dim": SMALL_UNITS}}
 
 
 def _mlp_settings(config: TrainConfig) -> dict[str, Any]:

@@ -98,6 +98,11 @@ class Sessions:
         fit = self.learner.fit()
         seconds = time.monotonic() - started
         self.pace.session_held(step)
+        if not self.learner.asked:
+            raise UsageError(
+                f"nothing to compare: no {self.config.query.segment_length} steps on end lie within one "
+                "episode and one rollout; lower query.segment_length or raise rollout_steps"
+            )
         if fit is None:
             raise UsageError(
                 f"not one of {len(self.learner.asked)} queries has a usable answer: "

@@ -1,8 +1,4 @@
-"""The loop of the paper with PrefRL's own PPO: collect, reward, update, cut, ask, fit.
-
-:class:`Trainer` owns everything that changes during a run and yields one row of metrics per rollout; it
-writes no files and prints nothing. :mod:`prefrl.control.training` records, shows and saves.
-"""
+"""The loop of the paper with PrefRL's own PPO: collect, reward, update, cut, ask, fit."""
 
 from __future__ import annotations
 
@@ -12,36 +8,30 @@ from typing import Any
 import numpy as np
 import torch
 
+from prefrl.control.acting import Actor
 from prefrl.control.build import make_actor
 from prefrl.control.config import TrainConfig
-from prefrl.control.evaluation import EpisodeReturns, MakeEnv, evaluate_policy
+from prefrl.control.evaluation import MakeEnv
 from prefrl.control.pace import Row
 from prefrl.control.policies import PixelBody
 from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.rollouts import Collector, Rollout
 from prefrl.control.sessions import Sessions
+from prefrl.control.training_loop import TrainingLoop
 from prefrl.policy_gradient import explained_variance, generalised_advantages
 from prefrl.ppo import PolicyBatch, update_policy
 from prefrl.schedules import adapt_learning_rate
 from prefrl.value_scale import ValueScale
 
 
-class Trainer:
-    """One run of PPO on the true, a learned or a constant reward.
-
-    Args:
-        config: the run's settings.
-        make_env: makes the world, for training and for evaluation.
-        learner: the reward side; None unless ``config.reward`` is ``learned``.
-        device: where the networks live.
-    """
+class Trainer(TrainingLoop):
+    """The loop with PrefRL's own PPO; everything that changes during a run is its own."""
 
     def __init__(
         self, config: TrainConfig, make_env: MakeEnv, learner: PreferenceLearner | None, device: torch.device
     ) -> None:
-        self.config, self.make_env, self.learner, self.device = config, make_env, learner, device
-        self.env = make_env(config.num_envs, config.seed)
-        self.actor = make_actor(config, self.env, device)
+        super().__init__(config, make_env, learner, device)
+        self.actor: Actor = make_actor(config, self.env, device)
         self.policy, self.moments = self.actor.policy, self.actor.moments
         self.optimizer = torch.optim.Adam(
             self.policy.parameters(), lr=config.ppo.learning_rate, eps=1e-5, fused=True
@@ -50,47 +40,14 @@ class Trainer:
         self.collector = Collector(self.env, self.actor, np.random.default_rng([config.seed, 0]))
         self.learning_rate = config.ppo.learning_rate
         self.sessions = Sessions(config, learner, self.env, self.collector.episodes)
-        self.step = 0
         self._generator = torch.Generator().manual_seed(config.seed)
 
     @property
-    def progress(self) -> float:
-        """Share of the run that is over, in [0, 1]; it drives every schedule."""
-        return self.sessions.pace.progress(self.step)
-
-    @property
-    def done(self) -> bool:
-        return self.sessions.pace.done(self.step)
-
-    def run(self) -> Iterator[Row]:
-        """Trains until the budgets are spent, one row of metrics per rollout (or per wait for a person)."""
-        while self.sessions.exploring and not self.done:
-            yield from self._explore()
-        while not self.done:
-            yield from self.sessions.pace.waits(self.step)
-            yield self._advance()
-
-    def evaluate(self) -> EpisodeReturns:
-        """Fresh episodes of the present policy: mean action for continuous actions, sampled for discrete."""
-        return evaluate_policy(
-            self.actor,
-            self.make_env,
-            episodes=self.config.evaluation_episodes,
-            seed=self.config.seed,
-            greedy=not self.policy.discrete,
-        )
-
-    def close(self) -> None:
-        self.env.close()
-
-    @property
     def exact(self) -> bool:
-        """Whether a resumed run ends at exactly the figures of an undisturbed one."""
         at_once = self.learner is None or self.learner.teacher.answers_at_once
         return at_once and self.device.type == "cpu" and bool(getattr(self.env, "exact", False))
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on, taken between two rollouts."""
         return {
             "step": self.step,
             "policy": self.policy.state_dict(),
@@ -105,7 +62,6 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any], *, repeat: bool) -> None:
-        """Continues from ``state_dict``. ``repeat``: what the store holds beyond it is asked again, equal."""
         self.step, self.learning_rate = state["step"], state["learning_rate"]
         self.policy.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -118,7 +74,6 @@ class Trainer:
         torch.set_rng_state(state["torch"])
 
     def _explore(self) -> Iterator[Row]:
-        """A rollout of the untrained policy; once there are enough, the first labels and the first fit."""
         if self.step < self.config.initial_steps:
             rollout = self._collect()
             self._take_in(rollout)
@@ -127,7 +82,6 @@ class Trainer:
             yield from self.sessions.begin(self.step)
 
     def _advance(self) -> Row:
-        """One rollout, its reward by one version of the ensemble, one update, and what the labels ask for."""
         rollout = self._collect()
         reward = self._reward(rollout)
         # The very first rollout only measures the inputs: an update would be undone by their normalisation.

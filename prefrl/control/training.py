@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -22,11 +22,11 @@ from prefrl.control.build import make_device, make_learner
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import EpisodeReturns, MakeEnv
 from prefrl.control.pace import Row
-from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.reward_files import save_reward_model
 from prefrl.control.run_clock import RunClock
 from prefrl.control.run_settings import check_same_settings, run_name
 from prefrl.control.trainer import Trainer
+from prefrl.control.training_loop import TrainingLoop
 from prefrl.cpu import use_cpu
 from prefrl.provenance import provenance
 from prefrl.runlog import RunFolder
@@ -36,31 +36,6 @@ from prefrl.store import FeedbackStore
 STORE = "feedback.sqlite"
 CHECKPOINTS = "checkpoints"
 SEGMENTS = "segments"
-
-
-class Agent(Protocol):
-    """What a whole run needs of a trainer, PrefRL's own or another library's."""
-
-    step: int
-    learner: PreferenceLearner | None
-
-    @property
-    def done(self) -> bool: ...
-
-    @property
-    def exact(self) -> bool:
-        """Whether a resumed run ends at exactly the figures of an undisturbed one."""
-        ...
-
-    def run(self) -> Iterator[Row]: ...
-
-    def evaluate(self) -> EpisodeReturns: ...
-
-    def close(self) -> None: ...
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any], *, repeat: bool) -> None: ...
 
 
 Watch = Callable[[Row], None]
@@ -117,7 +92,7 @@ def train(
 
 def make_agent(
     config: TrainConfig, make_env: MakeEnv, store: FeedbackStore, folder: Path, device: torch.device
-) -> Agent:
+) -> TrainingLoop:
     """The trainer of a run before its first step, as its config says."""
     torch.manual_seed(config.seed)
     learner = None
