@@ -19,11 +19,11 @@ import numpy as np
 import tyro
 
 from experiments.label_keys import HELP, Act, Key, KeySource, LineKeys, single_keys
-from experiments.labelling import Labelling, screen_value
 from experiments.options import parse_options
 from prefrl.errors import UsageError
 from prefrl.feedback import Query, Source
 from prefrl.files import explained_disk_errors
+from prefrl.labelling import Labelling, query_value
 from prefrl.runlog import SUMMARY
 
 if TYPE_CHECKING:
@@ -95,10 +95,7 @@ def run_label(config: LabelConfig) -> int:
             seed=settings.seed,
             lease_seconds=config.lease_seconds,
         )
-        try:
-            _Client(config, settings, session, keys).work()
-        finally:
-            session.release()
+        _Client(config, settings, session, keys).work()
     return 0
 
 
@@ -143,8 +140,8 @@ class _Client:
             if self.session.counts().labels >= self.settings.labels:
                 print(f"complete: {self._progress()}")
                 return
-            query = self.session.next_query()
-            stays = self._wait() if query is None else self._ask(query)
+            taken = self.session.take(1)
+            stays = self._ask(taken[0]) if taken else self._wait()
             if not stays:
                 break
         print(f"stopped: {self.given} answers from you; {self._progress()}")
@@ -161,12 +158,13 @@ class _Client:
                 print(HELP)
                 key = self._decide(query, shown)
             if key.act is Act.ANSWER:
-                value = screen_value(key.preference, shown)
+                value = query_value(query, key.preference, shown)
                 self.session.answer(query, value, shown=shown, seconds=time.monotonic() - began)
                 self.given += 1
                 print(f"saved: {_words(key.preference)}; {self._progress()}", flush=True)
             return self._go_on(key)
         finally:
+            self.session.release([query])
             if picture is not None:
                 picture.unlink(missing_ok=True)
 

@@ -67,10 +67,12 @@ class Purpose(StrEnum):
 
 
 class RemarkKind(StrEnum):
-    """What is noted beside answers: a broken clip, a query closed, a labeller's weight, a labeller erased."""
+    """What is noted beside answers: a broken clip, a query closed, a labeller who answered it too late, a
+    labeller's weight, a labeller erased."""
 
     FLAG = "flag"
     CLOSE = "close"
+    LATE = "late"
     WEIGHT = "weight"
     ERASURE = "erasure"
 

@@ -14,14 +14,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Select, func, not_, select, update
 
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Purpose, Query, Remark, RemarkKind
 from prefrl.journal import Journal, Record, read_records
 from prefrl.store_engine import make_engine, reading, store_url, writing
 from prefrl.store_health import check_store
-from prefrl.store_leases import is_open, lease_queries, release_queries
+from prefrl.store_leases import (
+    came_late,
+    come_late,
+    is_late,
+    is_open,
+    lease_queries,
+    release_queries,
+)
 from prefrl.store_records import SELECT_ANSWERS, accept_records, accept_what_fits, all_records, find_by
 from prefrl.store_schema import (
     answer_from_row,
@@ -43,8 +50,8 @@ class Counts:
     """How far labelling is; labels and skips are those of training queries, which spend the budget."""
 
     queries: int  # training queries asked
-    labels: int  # current answers other than skips
-    skips: int  # current answers that skip
+    labels: int  # current answers other than skips, those that came late left out
+    skips: int  # current answers that skip, likewise
     open: int  # training queries that nobody has answered or closed
     other_answers: int  # current answers to gold, repeated and practice queries
 
@@ -112,6 +119,23 @@ class FeedbackStore:
     def add_answers(self, batch: Iterable[Answer]) -> int:
         """Store answers to known queries in one transaction, durably; returns how many are new."""
         return self.add(batch)
+
+    def add_answer(self, answer: Answer, *, overlap: int = 1) -> bool:
+        """Store an answer that may have come too late, durably; returns whether it counts.
+
+        It does while fewer than `overlap` other labellers have answered the query and nobody has closed it,
+        whoever leases it now. One that comes later is kept, with a remark `late` beside it, and so is
+        everything that its labeller says to the query from then on.
+        """
+        with writing(self._engine) as connection:
+            self._meet_journal(connection)
+            late = come_late(connection, answer, overlap=overlap)
+            self._note(connection, accept_records(connection, [answer, *([late] if late else [])]))
+            return not is_late(connection, answer)
+
+    def late(self, run: str) -> set[tuple[str, str]]:
+        """(query id, labeller) of the answers of a run that came too late to be fitted."""
+        return {(remark.subject, remark.labeller) for remark in self.remarks(run, kind=RemarkKind.LATE)}
 
     def queries(self, run: str, *, after: int = -1, query_ids: Iterable[str] | None = None) -> list[Query]:
         """The queries of a run with a counter greater than `after`, in its order."""
@@ -187,7 +211,7 @@ class FeedbackStore:
         answered = (
             select(is_training, view.c.value.is_(None), func.count())
             .select_from(view.join(queries, queries.c.id == view.c.query_id))
-            .where(queries.c.run == run)
+            .where(queries.c.run == run, not_(came_late(view)))
             .group_by(is_training, view.c.value.is_(None))
         )
         with reading(self._engine) as connection:

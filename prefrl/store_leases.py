@@ -2,19 +2,34 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, not_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, delete, exists, func, insert, not_, select
 
 from prefrl.errors import UsageError
-from prefrl.feedback import RemarkKind
+from prefrl.feedback import Answer, Remark, RemarkKind
+from prefrl.feedback_checks import MAX_NAME
 from prefrl.store_records import find_by
 from prefrl.store_schema import current_answers, leases, queries, remarks
+
+
+def came_late(answer: FromClause) -> ColumnElement[bool]:
+    """The condition that the labeller of an answer had been too late with that query."""
+    return exists().where(
+        remarks.c.kind == str(RemarkKind.LATE),
+        remarks.c.subject == answer.c.query_id,
+        remarks.c.labeller == answer.c.labeller,
+    )
 
 
 def is_open(*, labeller: str | None, now: float | None, overlap: int) -> ColumnElement[bool]:
     """The condition that a query still wants an answer (from this labeller); `now` None disregards leases."""
     closed = exists().where(remarks.c.subject == queries.c.id, remarks.c.kind == str(RemarkKind.CLOSE))
     by = current_answers
-    answered = select(func.count()).select_from(by).where(by.c.query_id == queries.c.id).scalar_subquery()
+    answered = (
+        select(func.count())
+        .select_from(by)
+        .where(by.c.query_id == queries.c.id, not_(came_late(by)))
+        .scalar_subquery()
+    )
     conditions = [not_(closed)]
     if labeller is not None:
         conditions.append(not_(exists().where(by.c.query_id == queries.c.id, by.c.labeller == labeller)))
@@ -50,3 +65,38 @@ def lease_queries(
 def release_queries(connection: Connection, query_ids: Sequence[str], labeller: str) -> None:
     """Drop a labeller's leases on the queries."""
     connection.execute(delete(leases).where(leases.c.query_id.in_(query_ids), leases.c.labeller == labeller))
+
+
+def come_late(connection: Connection, answer: Answer, *, overlap: int) -> Remark | None:
+    """The remark to store with an answer where its query is no longer open; None where it is in time.
+
+    What changes or withdraws a standing answer is as timely as that was.
+    """
+    by = current_answers
+    own = select(by.c.id).where(by.c.query_id == answer.query_id, by.c.labeller == answer.labeller)
+    wanted = select(queries.c.id).where(
+        queries.c.id == answer.query_id, is_open(labeller=None, now=None, overlap=overlap)
+    )
+    if answer.withdrawn or connection.execute(own).first() or connection.execute(wanted).first():
+        return None
+    run = connection.execute(select(queries.c.run).where(queries.c.id == answer.query_id)).scalar()
+    if run is None:
+        return None  # an unknown query, which is refused when the answer is stored
+    return Remark(
+        id=f"late-{answer.id}"[:MAX_NAME],
+        run=run,
+        kind=RemarkKind.LATE,
+        subject=answer.query_id,
+        labeller=answer.labeller,
+        made_at=answer.answered_at,
+    )
+
+
+def is_late(connection: Connection, answer: Answer) -> bool:
+    """Whether the labeller of an answer had been too late with its query."""
+    statement = select(remarks.c.id).where(
+        remarks.c.kind == str(RemarkKind.LATE),
+        remarks.c.subject == answer.query_id,
+        remarks.c.labeller == answer.labeller,
+    )
+    return connection.execute(statement).first() is not None

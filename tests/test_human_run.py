@@ -10,14 +10,14 @@ import pytest
 import torch
 from tiny_runs import Killed, run_tiny, tiny
 
-from experiments.labelling import Labelling
 from experiments.train import world_maker
 from prefrl.control import pace
 from prefrl.control.build import make_device, make_learner
 from prefrl.control.rollouts import Collector
 from prefrl.control.segment_files import load_segments
 from prefrl.control.training import make_agent
-from prefrl.feedback import make_id
+from prefrl.feedback import Remark, RemarkKind, make_id
+from prefrl.labelling import Labelling
 from prefrl.runlog import read_metrics
 from prefrl.store import FeedbackStore
 
@@ -247,17 +247,35 @@ def test_an_undone_answer_is_not_fitted_and_a_new_one_is(tmp_path: Path) -> None
         learner = make_human_learner(tmp_path, store)
         ada = Labelling(store, "run", labeller="ada", seed=0)
         for value in (1.0, 0.75):
-            query = ada.next_query()
-            assert query is not None
+            (query,) = ada.take(1)
             ada.answer(query, value, shown=(1, 0))
         assert learner.feedback().targets.tolist() == [1.0, 0.75]
         assert ada.undo() == query
         assert learner.feedback().targets.tolist() == [1.0]
         assert learner.labels == 1
-        again = ada.next_query()
+        (again,) = ada.take(1)
         assert again == query
         ada.answer(again, 0.0, shown=(0, 1))
         assert learner.feedback().targets.tolist() == [1.0, 0.0]
+
+
+def test_an_answer_that_came_late_is_not_fitted_and_spends_nothing(tmp_path: Path) -> None:
+    with FeedbackStore(tmp_path / "feedback.sqlite") as store:
+        learner = make_human_learner(tmp_path, store)
+        ada, bob = (Labelling(store, "run", labeller=name, seed=0) for name in ("ada", "bob"))
+        (query,) = ada.take(1)
+        bob.answer(query, 0.0, shown=(0, 1))
+        ada.answer(query, 1.0, shown=(0, 1))
+        assert learner.feedback().targets.tolist() == [0.0]
+        assert learner.labels == 1
+
+
+def test_a_closed_query_is_replaced_by_another(tmp_path: Path) -> None:
+    with FeedbackStore(tmp_path / "feedback.sqlite") as store:
+        learner = make_human_learner(tmp_path, store)
+        before = learner.unanswered()
+        store.add([Remark("close", "run", RemarkKind.CLOSE, store.queries("run")[0].id, "ada")])
+        assert learner.unanswered() == before - 1
 
 
 def test_a_segment_left_by_a_death_before_its_query_is_replaced(tmp_path: Path) -> None:

@@ -20,10 +20,10 @@ from envs.clips import render_clip
 from experiments import cli, label
 from experiments.label import LabelConfig, run_label
 from experiments.label_keys import KEYS, Act, Key, LineKeys
-from experiments.labelling import Labelling, screen_value
 from prefrl.control.segment_files import load_segments
 from prefrl.errors import UsageError
 from prefrl.feedback import Kind, Query, Source
+from prefrl.labelling import Labelling, query_value
 from prefrl.store import FeedbackStore
 
 LABELS = 16
@@ -75,13 +75,6 @@ def test_a_key_prefers_what_stands_on_its_side(key: str, preference: float | Non
     assert KEYS[key] == Key(Act.ANSWER, preference)
 
 
-@pytest.mark.parametrize("preference", [1.0, 0.75, 0.5, 0.25, 0.0, None])
-def test_swapping_the_sides_on_the_screen_swaps_the_answer(preference: float | None) -> None:
-    assert screen_value(preference, (0, 1)) == preference
-    swapped = screen_value(preference, (1, 0))
-    assert swapped == (None if preference is None else 1.0 - preference)
-
-
 def test_lines_are_keys_and_comments_are_not() -> None:
     source = LineKeys(["# first", "", "l", " nonsense ", "undo"])
     assert [source.read().act for _ in range(4)] == [Act.ANSWER, Act.UNKNOWN, Act.UNDO, Act.QUIT]
@@ -125,7 +118,8 @@ def test_an_answer_is_on_disk_before_it_is_acknowledged(
 
 def test_every_kind_of_answer_is_kept(run: Path, store: FeedbackStore) -> None:
     run_label(keys(run, *"lLeRrs"))
-    on_screen = [screen_value(answer.value, answer.shown) for answer in store.answers("human")]  # type: ignore
+    asked = {query.id: query for query in store.queries("human")}
+    on_screen = [query_value(asked[one.query_id], one.value, one.shown) for one in store.answers("human")]
     assert on_screen == [1.0, 0.75, 0.5, 0.25, 0.0, None]
     assert (store.counts("human").labels, store.counts("human").skips) == (5, 1)
 
@@ -156,24 +150,6 @@ def test_undo_never_takes_back_what_another_has_said(
     assert "nothing to undo" in capsys.readouterr().out
 
 
-def test_two_labellers_are_never_shown_the_same_pair(store: FeedbackStore) -> None:
-    people = [Labelling(store, "human", labeller=name, seed=0) for name in ("ada", "bob", "eve")]
-    pairs = [person.next_query() for person in people]
-    assert len({query.id for query in pairs if query is not None}) == 3
-
-
-def test_a_pair_left_alone_goes_to_others_when_its_lease_ends(store: FeedbackStore) -> None:
-    now = [1000.0]
-    ada, bob = (
-        Labelling(store, "human", labeller=name, seed=0, lease_seconds=60.0, clock=lambda: now[0])
-        for name in ("ada", "bob")
-    )
-    first = ada.next_query()
-    assert bob.next_query() != first
-    now[0] += 61.0
-    assert bob.next_query() == first
-
-
 def test_leaving_gives_the_pair_back_at_once(
     run: Path, store: FeedbackStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,16 +160,7 @@ def test_leaving_gives_the_pair_back_at_once(
     with pytest.raises(KeyboardInterrupt):
         run_label(keys(run, "l"))
     bob = Labelling(store, "human", labeller="bob", seed=0)
-    assert bob.next_query() == store.queries("human")[0]
-
-
-def test_an_answer_written_twice_is_one_answer(store: FeedbackStore) -> None:
-    ada = Labelling(store, "human", labeller="ada", seed=0, clock=lambda: 5.0)
-    query = ada.next_query()
-    assert query is not None
-    answer = ada.answer(query, 1.0, shown=(0, 1))
-    assert store.add_answers([answer]) == 0
-    assert len(store.answers("human")) == 1
+    assert bob.take(1) == store.queries("human")[:1]
 
 
 def test_the_oracle_answers_by_true_return_and_is_recorded_as_one(run: Path, store: FeedbackStore) -> None:

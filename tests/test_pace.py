@@ -33,6 +33,9 @@ class Learner:
     def feedback(self) -> None:
         self.labels, self.skips = self.store.labels, self.store.skips
 
+    def unanswered(self) -> int:
+        return max(0, len(self.asked) - self.labels - self.skips)
+
     def ask(self, count: int, _step: int) -> None:
         self.asked += [0] * count
 

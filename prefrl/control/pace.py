@@ -112,8 +112,7 @@ class HumanPace:
 
     def queries_due(self, step: int) -> int:  # noqa: ARG002
         """Tops up the unanswered queries, never beyond what the budget can still use."""
-        answered = self.learner.labels + self.learner.skips
-        unanswered = max(0, len(self.learner.asked) - answered)
+        unanswered = self.learner.unanswered()
         return max(0, max(self._wanted(), self._initial_labels() - self.learner.labels) - unanswered)
 
     def session_due(self, step: int) -> bool:

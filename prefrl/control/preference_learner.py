@@ -109,6 +109,10 @@ class PreferenceLearner:
         """Queries that are due and not yet asked."""
         return max(0, self.scheduled(progress) - len(self.asked))
 
+    def unanswered(self) -> int:
+        """Queries that still want an answer: neither answered nor closed."""
+        return self.store.counts(self.run).open
+
     def ask(self, count: int, step: int) -> None:
         """Puts ``count`` queries about pooled segments to the teacher; a scripted one answers at once."""
         if count < 1 or not len(self.pool):
@@ -138,14 +142,17 @@ class PreferenceLearner:
         return self.last_fit
 
     def feedback(self) -> FeedbackSet:
-        """The comparisons as they stand in the store now; counts labels and skips on the way."""
+        """The comparisons as they stand in the store now; counts labels and skips on the way.
+
+        Answers that came after their query was answered or closed are in the store, but not among them.
+        """
         asked = {query.query_id: (query.left, query.right) for query in self.asked}
-        rows, preferences = [], []
+        rows, preferences, late = [], [], self.store.late(self.run)
         self.labels = self.skips = 0
         # In the order they were given: a late answer to an early query must not move the others' places,
         # which decide whose bag they are in.
         for answer in self.store.current_answers(self.run):
-            if answer.query_id not in asked:
+            if answer.query_id not in asked or (answer.query_id, answer.labeller) in late:
                 continue
             if answer.value is None:
                 self.skips += 1

@@ -1,0 +1,223 @@
+"""A labeller at work on one run: takes open queries under a lease, answers them, changes an answer.
+
+The terminal client and the browser's server are users of this. Trainer and labellers meet only in the store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from prefrl.errors import UsageError
+from prefrl.feedback import Answer, Kind, Query, Remark, RemarkKind, Source, Value, make_id
+from prefrl.store import Counts, FeedbackStore
+
+LOOKAHEAD = 20
+"""Open queries looked at beyond those wanted, since others may take some of them meanwhile."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of an answer: it is on disk."""
+
+    answer: Answer
+    counts: bool
+    """False where it came too late: another answer stood or the query was closed; kept, never fitted."""
+    known: bool
+    """Whether it had been stored before: the same words, sent again."""
+
+
+class Labelling:
+    """One labeller's session.
+
+    Args:
+        store: of the run.
+        run: the run's name in the store.
+        labeller: who answers; two people need two names, or they are one to the store.
+        source: what the answers are recorded to come from.
+        seed: of the run; the ids of answers follow from it.
+        lease_seconds: how long a query is kept for this labeller; then others may be shown it.
+        overlap: labellers who are to answer each query.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        store: FeedbackStore,
+        run: str,
+        *,
+        labeller: str,
+        source: Source = Source.PERSON,
+        seed: int,
+        lease_seconds: float = 600.0,
+        overlap: int = 1,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.store, self.run, self.labeller, self.source, self.seed = store, run, labeller, source, seed
+        self.lease_seconds, self.overlap = lease_seconds, overlap
+        self._clock = clock
+
+    def take(self, count: int, *, usable: Callable[[Query], bool] = lambda _query: True) -> list[Query]:
+        """The first ``count`` open queries, leased to this labeller from now; those already theirs again.
+
+        ``usable`` leaves queries out, those whose clips are not drawn yet, say.
+        """
+        now = self._clock()
+        candidates = self.store.open_queries(
+            self.run, count + LOOKAHEAD, labeller=self.labeller, now=now, overlap=self.overlap
+        )
+        wanted = [query for query in candidates if usable(query)][:count]
+        leased = self.store.lease(
+            [query.id for query in wanted],
+            labeller=self.labeller,
+            seconds=self.lease_seconds,
+            now=now,
+            overlap=self.overlap,
+        )
+        return [query for query in wanted if query.id in leased]
+
+    def answer(
+        self,
+        query: Query,
+        value: Value,
+        *,
+        shown: tuple[int, ...],
+        seconds: float | None = None,
+        revision: int | None = None,
+        instruction_version: int = 0,
+    ) -> Receipt:
+        """Stores what this labeller says of a query; it is on disk when this returns.
+
+        Args:
+            query: a query of the run.
+            value: in the query's order of items, however they were shown; None skips.
+            shown: the query's items from left to right on the screen.
+            seconds: time taken.
+            revision: what this labeller has said to the query before, counted; 0 for a first answer. The
+                same words under the same revision are one answer, however often they come. None counts.
+            instruction_version: of the instructions that the labeller had read.
+
+        Raises:
+            UsageError: this labeller has said something else under that revision; the disk is full.
+        """
+        return self._say(
+            query,
+            revision,
+            value=value,
+            shown=shown,
+            seconds=seconds,
+            instruction_version=instruction_version,
+        )
+
+    def withdraw(self, query: Query, *, revision: int | None = None) -> Receipt:
+        """Takes back this labeller's answer to a query, which is then open again; raises as ``answer``."""
+        return self._say(query, revision, withdrawn=True)
+
+    def undo(self) -> Query | None:
+        """Withdraws this labeller's newest answer that stands; returns its query, or None without one."""
+        own = self.own_answers()
+        if not own:
+            return None
+        query = self.store.queries(self.run, query_ids=[own[-1].query_id])[0]
+        self.withdraw(query)
+        return query
+
+    def own_answers(self) -> list[Answer]:
+        """This labeller's answers that stand, the newest last."""
+        return [one for one in self.store.current_answers(self.run) if one.labeller == self.labeller]
+
+    def flag(self, query: Query, note: str) -> None:
+        """Records that something is wrong with a query's clips, and gives the query back."""
+        number = sum(
+            one.subject == query.id and one.labeller == self.labeller
+            for one in self.store.remarks(self.run, kind=RemarkKind.FLAG)
+        )
+        flag = Remark(
+            id=make_id(f"{self.run}/{self.labeller}/{query.counter}", self.seed, "flag", number),
+            run=self.run,
+            kind=RemarkKind.FLAG,
+            subject=query.id,
+            labeller=self.labeller,
+            content=note,
+            made_at=self._clock(),
+        )
+        self.store.add([flag])
+        self.release([query])
+
+    def release(self, queries: Sequence[Query]) -> None:
+        """Gives queries back, so that others can be shown them at once."""
+        if queries:
+            self.store.release([query.id for query in queries], labeller=self.labeller)
+
+    def counts(self) -> Counts:
+        """How far the run's labelling is, by everybody."""
+        return self.store.counts(self.run)
+
+    def _say(
+        self,
+        query: Query,
+        revision: int | None,
+        *,
+        value: Value = None,
+        shown: tuple[int, ...] = (),
+        seconds: float | None = None,
+        instruction_version: int = 0,
+        withdrawn: bool = False,
+    ) -> Receipt:
+        said = self._said(query)
+        number = len(said) if revision is None else revision
+        if number < len(said):
+            return self._repeated(query, said[number], value, shown, withdrawn)
+        if number > len(said):
+            raise UsageError(f"revision {number} of an answer, after {len(said)}: send them in their order")
+        if withdrawn and (not said or said[-1].withdrawn):
+            raise UsageError(f"{self.labeller} has no answer to {query.id} that could be taken back")
+        answer = Answer(
+            id=make_id(f"{self.run}/{self.labeller}/{query.counter}", self.seed, "answer", number),
+            query_id=query.id,
+            value=value,
+            source=self.source,
+            labeller=self.labeller,
+            seconds=seconds,
+            shown=shown,
+            instruction_version=instruction_version,
+            supersedes=said[-1].id if said else None,
+            withdrawn=withdrawn,
+            answered_at=self._clock(),
+        )
+        try:
+            return Receipt(answer, self.store.add_answer(answer, overlap=self.overlap), known=False)
+        except UsageError:
+            said = self._said(query)  # the same words may have come twice at once
+            if number < len(said):
+                return self._repeated(query, said[number], value, shown, withdrawn)
+            raise
+
+    def _repeated(
+        self, query: Query, stored: Answer, value: Value, shown: tuple[int, ...], withdrawn: bool
+    ) -> Receipt:
+        if (stored.value, stored.shown, stored.withdrawn) != (value, shown, withdrawn):
+            raise UsageError(
+                f"{self.labeller} has answered {query.id} already, in another window perhaps: "
+                "that answer stands"
+            )
+        return Receipt(stored, (query.id, self.labeller) not in self.store.late(self.run), known=True)
+
+    def _said(self, query: Query) -> list[Answer]:
+        said = self.store.answers(self.run, query_ids=[query.id])
+        return [one for one in said if one.labeller == self.labeller]
+
+
+def query_value(query: Query, screen: Value, shown: Sequence[int]) -> Value:
+    """A value in the query's order of items from one in the order on the screen.
+
+    A pair's is P(what stands left on the screen is better), a ranking's the places on the screen, best first.
+    """
+    if screen is None or query.kind not in (Kind.PAIR, Kind.RANKING):
+        return screen
+    if query.kind is Kind.PAIR:
+        assert isinstance(screen, float | int)
+        return float(screen) if tuple(shown) == (0, 1) else 1.0 - float(screen)
+    assert isinstance(screen, tuple)
+    return tuple(shown[int(place)] for place in screen)
