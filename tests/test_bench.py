@@ -162,9 +162,9 @@ def test_the_quick_mode_runs_everything_but_the_peer_and_keeps_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny = {
-        "steps": 4096,
+        "steps": 8192,
         "ppo_steps": 1,
-        "fitting_steps": 4096,
+        "fitting_steps": 8192,
         "episodes": 1,
         "mujoco_steps": 2,
         "game_steps": 1,
@@ -187,9 +187,14 @@ def test_ours_takes_as_many_steps_as_the_peer_took(tmp_path: Path, monkeypatch: 
 
     def peer(_python: Path, script: Path, options: list[str], _folder: Path) -> dict[str, Any]:
         parsed = imitation_loop.parse([*options, "--out", "x"])
-        assert (script.name, parsed.steps, parsed.members, parsed.epochs) == ("imitation_loop.py", 500, 3, 10)
-        figures = {"steps": 777 + parsed.seed, "seconds": 1.0, "labels": 20}
-        return figures | {"return_mean": 1.5, "learned_steps": 500}
+        assert (script.name, parsed.steps, parsed.members, parsed.epochs) == (
+            "imitation_loop.py",
+            5000,
+            3,
+            10,
+        )
+        figures = {"steps": 7777 + parsed.seed, "seconds": 1.0, "labels": 20}
+        return figures | {"return_mean": 1.5, "learned_steps": 5000}
 
     def ours(config: Any, _folder: Path) -> Sample:
         budgets.append(config.steps)
@@ -199,7 +204,7 @@ def test_ours_takes_as_many_steps_as_the_peer_took(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(bench_loop, "run_script", peer)
     monkeypatch.setattr(bench_loop, "run_ours", ours)
     found = run_loop(tmp_path)
-    assert budgets == [777, 778]
+    assert budgets == [7777, 7778]
     assert list(found.samples) == ["PrefRL", bench_peer.IMITATION]
     assert found.missing == {}
 
@@ -214,12 +219,12 @@ def test_a_peer_that_cannot_be_installed_is_reported_and_ours_runs_alone(
     monkeypatch.setattr(bench_loop, "run_ours", lambda config, _: Sample(config.steps, 1.0, config.seed))
     found = run_loop(tmp_path)
     assert found.missing == {bench_peer.IMITATION: "it cannot be installed, see log"}
-    assert [sample.steps for sample in found.samples["PrefRL"]] == [500, 500]
+    assert [sample.steps for sample in found.samples["PrefRL"]] == [5000, 5000]
 
 
 def run_loop(folder: Path) -> Bench:
     return bench_loop.bench_loop(
-        steps=500,
+        steps=5000,
         labels=20,
         threads=0,
         episodes=1,

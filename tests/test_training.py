@@ -17,8 +17,7 @@ from envs.errors import WorldError
 from experiments.crash import CrashConfig, compare_runs, run_crash
 from experiments.presets import preset
 from experiments.train import world_maker
-from prefrl.control import preference_learner, segments, training
-from prefrl.control import trainer as trainer_module
+from prefrl.control import preference_learner, segments, training, training_loop
 from prefrl.control.build import make_device
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import evaluate_policy
@@ -111,7 +110,7 @@ def test_a_teacher_that_skips_everything_is_a_clear_error(
     monkeypatch.setattr(
         ScriptedTeacher, "answer", lambda _self, left, _right, **_: np.full(len(left), np.nan)
     )
-    with pytest.raises(UsageError, match=r"not one of 14 queries has a usable answer.*skips less"):
+    with pytest.raises(UsageError, match=r"not one of 11 queries has a usable answer.*skips less"):
         run_tiny(tmp_path / "run")
 
 
@@ -145,7 +144,7 @@ def test_a_run_that_dies_again_and_again_ends_at_the_undisturbed_figures(
 def test_a_game_that_dies_ends_at_the_undisturbed_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer_module, "evaluate_policy", partial(evaluate_policy, max_steps=40))
+    monkeypatch.setattr(training_loop, "evaluate_policy", partial(evaluate_policy, max_steps=40))
     game, brief = preset("pong"), FitConfig(batch_size=4, first_gradient_steps=4, max_gradient_steps=2)
     config = tiny(
         task="pong", steps=1024, num_envs=4, evaluation_episodes=1, policy=game.policy,

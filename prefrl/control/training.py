@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,7 +28,9 @@ from prefrl.control.run_settings import check_same_settings, run_name
 from prefrl.control.trainer import Trainer
 from prefrl.control.training_loop import TrainingLoop
 from prefrl.cpu import use_cpu
+from prefrl.errors import UsageError
 from prefrl.provenance import provenance
+from prefrl.run_status import State, StatusWriter
 from prefrl.runlog import RunFolder
 from prefrl.schedules import passes_multiple
 from prefrl.store import FeedbackStore
@@ -128,8 +130,11 @@ class _Session:
         self.rows = 0
         self.exact = self.trainer.exact
         self.clock = RunClock()
+        budget = config.labels if config.reward == "learned" else 0
+        self.status = StatusWriter(run.path, steps=config.steps, budget=budget)
 
     def run(self, *, resume: bool) -> dict[str, Any]:
+        self.status.write(State.STARTING)
         try:
             if resume and any((self.run_folder.path / CHECKPOINTS).glob("*.pt")):
                 self._restore()
@@ -142,9 +147,23 @@ class _Session:
                 self.clock.evaluated()
             with _stop_signals() as stopping:
                 self._train(stopping)
-            return self._finish()
+            summary = self._finish()
+            self._tell(State.FINISHED)
+            return summary
+        except Interrupted as stop:
+            self._tell(State.STOPPED, str(stop))
+            raise
+        except Exception as error:
+            with suppress(UsageError):  # a full disk must not hide what went wrong
+                self._tell(State.FAILED, str(error))
+            raise
         finally:
             self.trainer.close()
+
+    def _tell(self, state: State, message: str = "") -> None:
+        learner = self.trainer.learner
+        labels = 0 if learner is None else learner.labels
+        self.status.write(state, step=self.trainer.step, labels=labels, message=message)
 
     def _train(self, stopping: threading.Event) -> None:
         trainer, saved, before = self.trainer, self.trainer.step, self.trainer.step
@@ -163,7 +182,10 @@ class _Session:
     def _record(self, row: Row, steps: int) -> None:
         self.clock.stamp(row, steps)
         self.correlation = row.get("reward_correlation", self.correlation)
-        if "waiting" not in row:
+        if "waiting" in row:
+            self._tell(State.WAITING, row["waiting"])
+        else:
+            self._tell(State.TRAINING)
             self.run_folder.log(row)
             self.rows += 1
         self._show(row)
