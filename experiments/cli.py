@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "render": ("experiments.render", "videos of a run's policy, before and after training"),
     "report": ("experiments.report", "compare runs: curves, table and clips in one HTML file"),
     "label": ("experiments.label", "answer a run's open queries in the terminal"),
+    "clips": ("experiments.clip_worker", "draw the clips of open queries, until stopped"),
     "fit": ("experiments.fit", "fit a reward model to a run's stored comparisons"),
     "doctor": ("experiments.doctor", "what this machine can do, and what to fix"),
     "clean": ("experiments.clean", "disk use of runs, and what can be deleted"),

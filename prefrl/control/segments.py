@@ -113,7 +113,7 @@ def _replay(rollout: Rollout, env: object, t: int, i: int, length: int) -> Repla
         return {}
     seed, start = rollout.episode_seed[t, i], rollout.episode_step[t, i]
     actions: np.ndarray = env.episode_actions(int(seed))[: start + length]
-    return {"episode_seed": np.asarray(seed), "actions": actions.copy(), "start": np.asarray(start)}
+    return {"episode_seed": np.array([seed]), "actions": actions.copy(), "start": np.array([start])}
 
 
 def _stored_inputs(rollout: Rollout, layout: Layout, time: np.ndarray, envs: np.ndarray) -> np.ndarray:

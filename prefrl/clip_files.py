@@ -1,0 +1,92 @@
+"""Clips that people watch, as files: one picture with all frames of a clip, and a note on how to show it.
+
+The picture is named after its content, so equal clips are one file; the note after the item, so whoever knows
+an id finds its clip. A worker draws and writes them, the browser's server only reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from prefrl.files import explained_disk_errors, write_atomically
+
+FOLDER = "clips"
+_SHEET = re.compile(r"[0-9a-f]{32}\.webp")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A picture that holds the frames of a clip row by row."""
+
+    file: str
+    """Its name in the run's folder ``clips``."""
+    width: int
+    """Of one frame, in pixels."""
+    height: int
+    columns: int
+    """Frames per row."""
+
+
+@dataclass(frozen=True)
+class ClipNote:
+    """How to show an item's clip, or why it cannot be shown."""
+
+    item: str
+    frames: int = 0
+    frames_per_second: float = 0.0
+    aspect: float = 1.0
+    """Width over height as it is to be shown; pixels need not be square."""
+    sheet: Sheet | None = None
+    """What people see."""
+    network: Sheet | None = None
+    """What the reward network sees, where that is a picture."""
+    problem: str = ""
+    """Why there is no clip."""
+
+
+def note_path(run: Path, item: str) -> Path:
+    """Where the note on an item stands; ids are never part of a path."""
+    return run / FOLDER / f"{hashlib.sha256(item.encode()).hexdigest()[:32]}.json"
+
+
+def sheet_path(run: Path, file: str) -> Path | None:
+    """The path of a sheet by its name; None for a name that is not one of a sheet."""
+    return run / FOLDER / file if _SHEET.fullmatch(file) else None
+
+
+def save_sheet(run: Path, content: bytes) -> str:
+    """Writes an encoded picture and returns its name; one that is there already is left as it is."""
+    name = f"{hashlib.sha256(content).hexdigest()[:32]}.webp"
+    path = run / FOLDER / name
+    if not path.exists():
+        with explained_disk_errors(f"make {path.parent}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    return name
+
+
+def save_note(run: Path, note: ClipNote) -> None:
+    """Writes a note; its sheets must be there before."""
+    path = note_path(run, note.item)
+    with explained_disk_errors(f"make {path.parent}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(asdict(note)).encode())
+
+
+def read_note(run: Path, item: str) -> ClipNote | None:
+    """The note on an item; None where its clip is not drawn yet, or a note or sheet is damaged or gone."""
+    try:
+        values = json.loads(note_path(run, item).read_text(encoding="utf-8"))
+        sheets = {name: Sheet(**values[name]) for name in ("sheet", "network") if values.get(name)}
+        note = ClipNote(**{**values, **sheets})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    for sheet in sheets.values():
+        path = sheet_path(run, sheet.file)
+        if path is None or not path.is_file():
+            return None
+    return note if note.item == item else None
