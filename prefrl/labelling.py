@@ -8,10 +8,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from prefrl.errors import UsageError
-from prefrl.feedback import Answer, Kind, Query, Remark, RemarkKind, Source, Value, make_id
+from prefrl.feedback import (
+    Answer,
+    Kind,
+    Query,
+    Remark,
+    RemarkKind,
+    Source,
+    Value,
+    check_answer,
+    make_id,
+)
 from prefrl.store import Counts, FeedbackStore
+
+
+class AnswerRefused(UsageError):
+    """An answer that will not be taken however often it is sent; every other error may pass."""
+
 
 LOOKAHEAD = 20
 """Open queries looked at beyond those wanted, since others may take some of them meanwhile."""
@@ -99,7 +115,8 @@ class Labelling:
             instruction_version: of the instructions that the labeller had read.
 
         Raises:
-            UsageError: this labeller has said something else under that revision; the disk is full.
+            AnswerRefused: this labeller has said something else under that revision, or the value cannot be.
+            UsageError: the disk is full.
         """
         return self._say(
             query,
@@ -122,6 +139,10 @@ class Labelling:
         query = self.store.queries(self.run, query_ids=[own[-1].query_id])[0]
         self.withdraw(query)
         return query
+
+    def revision(self, query: Query) -> int:
+        """What this labeller has said to a query so far, counted: the revision of what comes next."""
+        return len(self._said(query))
 
     def own_answers(self) -> list[Answer]:
         """This labeller's answers that stand, the newest last."""
@@ -170,15 +191,15 @@ class Labelling:
         if number < len(said):
             return self._repeated(query, said[number], value, shown, withdrawn)
         if number > len(said):
-            raise UsageError(f"revision {number} of an answer, after {len(said)}: send them in their order")
+            raise AnswerRefused(
+                f"revision {number} of an answer, after {len(said)}: send them in their order"
+            )
         if withdrawn and (not said or said[-1].withdrawn):
-            raise UsageError(f"{self.labeller} has no answer to {query.id} that could be taken back")
-        answer = Answer(
+            raise AnswerRefused(f"{self.labeller} has no answer to {query.id} that could be taken back")
+        answer = self._checked(
+            query,
             id=make_id(f"{self.run}/{self.labeller}/{query.counter}", self.seed, "answer", number),
-            query_id=query.id,
             value=value,
-            source=self.source,
-            labeller=self.labeller,
             seconds=seconds,
             shown=shown,
             instruction_version=instruction_version,
@@ -194,11 +215,19 @@ class Labelling:
                 return self._repeated(query, said[number], value, shown, withdrawn)
             raise
 
+    def _checked(self, query: Query, **fields: Any) -> Answer:
+        try:
+            answer = Answer(query_id=query.id, source=self.source, labeller=self.labeller, **fields)
+            check_answer(query, answer)
+        except UsageError as error:
+            raise AnswerRefused(str(error)) from error
+        return answer
+
     def _repeated(
         self, query: Query, stored: Answer, value: Value, shown: tuple[int, ...], withdrawn: bool
     ) -> Receipt:
         if (stored.value, stored.shown, stored.withdrawn) != (value, shown, withdrawn):
-            raise UsageError(
+            raise AnswerRefused(
                 f"{self.labeller} has answered {query.id} already, in another window perhaps: "
                 "that answer stands"
             )

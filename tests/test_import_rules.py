@@ -28,7 +28,17 @@ MAY_IMPORT = {
     "ui": {"ui"},
     "experiments": {"experiments", CORE, CONTROL, LANGUAGE, "envs"},
 }
-TORCH_FREE = ("prefrl.store", "prefrl.feedback", "prefrl.runlog", "prefrl.statistics", "prefrl.errors")
+TORCH_FREE = (
+    "prefrl.clip_files",
+    "prefrl.errors",
+    "prefrl.feedback",
+    "prefrl.feedback_checks",
+    "prefrl.labelling",
+    "prefrl.run_status",
+    "prefrl.runlog",
+    "prefrl.statistics",
+    "prefrl.store",
+)
 SIMULATORS = {"gymnasium", "mujoco", "ale_py"}
 FORBIDDEN_OUTSIDERS = {
     "envs": {"torch", "stable_baselines3", "sqlalchemy"},

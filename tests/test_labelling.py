@@ -9,7 +9,7 @@ import pytest
 
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Remark, RemarkKind, Source, Value
-from prefrl.labelling import Labelling, Receipt, query_value
+from prefrl.labelling import AnswerRefused, Labelling, Receipt, query_value
 from prefrl.store import FeedbackStore
 
 
@@ -120,9 +120,9 @@ def test_the_same_words_sent_at_once_are_one_answer(store: FeedbackStore) -> Non
 def test_other_words_under_the_same_revision_are_refused(store: FeedbackStore) -> None:
     ada = labeller(store)
     ada.answer(pair(0), 1.0, shown=(0, 1), revision=0)
-    with pytest.raises(UsageError, match="ada has answered q0 already"):
+    with pytest.raises(AnswerRefused, match="ada has answered q0 already"):
         ada.answer(pair(0), 0.0, shown=(0, 1), revision=0)
-    with pytest.raises(UsageError, match="ada has answered q0 already"):
+    with pytest.raises(AnswerRefused, match="ada has answered q0 already"):
         ada.answer(pair(0), 1.0, shown=(1, 0), revision=0)
     assert [one.value for one in store.answers("run")] == [1.0]
 
@@ -141,17 +141,26 @@ def test_a_change_supersedes_and_a_withdrawal_reopens(store: FeedbackStore) -> N
 
 
 def test_revisions_come_in_their_order(store: FeedbackStore) -> None:
-    with pytest.raises(UsageError, match="revision 1 of an answer, after 0"):
+    with pytest.raises(AnswerRefused, match="revision 1 of an answer, after 0"):
         labeller(store).answer(pair(0), 1.0, shown=(0, 1), revision=1)
+
+
+@pytest.mark.parametrize("value", [0.3, 7, True, "left", (0, 1), float("nan")])
+def test_a_value_that_cannot_be_is_refused_for_good(store: FeedbackStore, value: Any) -> None:
+    with pytest.raises(AnswerRefused):
+        labeller(store).answer(pair(0), value, shown=(0, 1))
+    with pytest.raises(AnswerRefused):
+        labeller(store).answer(pair(0), 1.0, shown=(0, 0))
+    assert store.answers("run") == []
 
 
 def test_nothing_said_cannot_be_taken_back(store: FeedbackStore) -> None:
     ada = labeller(store)
-    with pytest.raises(UsageError, match="no answer to q0 that could be taken back"):
+    with pytest.raises(AnswerRefused, match="no answer to q0 that could be taken back"):
         ada.withdraw(pair(0))
     ada.answer(pair(0), 1.0, shown=(0, 1))
     ada.withdraw(pair(0))
-    with pytest.raises(UsageError, match="no answer to q0 that could be taken back"):
+    with pytest.raises(AnswerRefused, match="no answer to q0 that could be taken back"):
         ada.withdraw(pair(0))
 
 

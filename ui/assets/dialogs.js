@@ -1,0 +1,123 @@
+// What opens above the page: instructions, the flashing warning, the keys, a note on a broken clip.
+
+import { ACTIONS, keyOf } from "./keys.js";
+
+const WARNED = "prefrl:warned";
+const READ = "prefrl:instructions:";
+
+export class Dialogs {
+  constructor(root, keys, settings) {
+    this.dialog = root.querySelector("dialog");
+    this.keys = keys;
+    this.settings = settings;
+    this.dialog.addEventListener("click", (event) => {
+      if (event.target === this.dialog) this.dialog.close("");
+    });
+  }
+
+  get open() {
+    return this.dialog.open;
+  }
+
+  // The first time: the warning where clips may flash, then the instructions of this version.
+  async welcome() {
+    if (this.settings.game && !localStorage.getItem(WARNED)) {
+      await this.show("Clips may flash", [
+        paragraph("Some games flash quickly, which can be harmful to people with photosensitive epilepsy."),
+        paragraph("Turn on “reduce motion” in your system, and clips stand still until you play them."),
+      ]);
+      localStorage.setItem(WARNED, "1");
+    }
+    const stamp = `${READ}${this.settings.instructions}`;
+    if (!localStorage.getItem(stamp)) {
+      await this.help();
+      localStorage.setItem(stamp, "1");
+    }
+  }
+
+  help() {
+    const lines = this.settings.instructions.split("\n").filter(Boolean).map(paragraph);
+    const list = document.createElement("dl");
+    for (const { name, words } of ACTIONS) {
+      const term = document.createElement("dt");
+      const key = document.createElement("kbd");
+      key.textContent = this.keys.label(name);
+      term.append(key);
+      const meaning = document.createElement("dd");
+      meaning.textContent = words;
+      list.append(term, meaning);
+    }
+    return this.show("Which clip is better?", [...lines, list]);
+  }
+
+  // Resolves to a text, or null where the labeller thought better of it.
+  async ask(question) {
+    const field = document.createElement("textarea");
+    field.rows = 3;
+    field.maxLength = 1000;
+    field.setAttribute("aria-label", question);
+    const said = await this.show(question, [field], [["Cancel", ""], ["Send", "send"]]);
+    return said === "send" ? field.value.trim() : null;
+  }
+
+  async editKeys() {
+    const list = document.createElement("dl");
+    for (const { name, words } of ACTIONS) {
+      const term = document.createElement("dt");
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = this.keys.label(name);
+      button.setAttribute("aria-label", `Key for: ${words}`);
+      button.addEventListener("click", () => {
+        button.textContent = "press a key";
+        button.addEventListener(
+          "keydown",
+          (event) => {
+            if (["Shift", "Control", "Alt", "Meta", "Tab", "Escape"].includes(event.key)) return;
+            event.preventDefault();
+            this.keys.set(name, keyOf(event));
+            this.dialog.close("again");
+          },
+          { once: false },
+        );
+      });
+      term.append(button);
+      const meaning = document.createElement("dd");
+      meaning.textContent = words;
+      list.append(term, meaning);
+    }
+    const off = this.keys.on ? ["Turn keys off", "turn"] : ["Turn keys on", "turn"];
+    const said = await this.show("Keys", [list], [["As in the paper", "reset"], off, ["Done", "done"]]);
+    if (said === "reset") this.keys.reset();
+    if (said === "turn") this.keys.turn(!this.keys.on);
+    if (said === "again" || said === "reset" || said === "turn") await this.editKeys();
+  }
+
+  show(title, content, buttons = [["Continue", "done"]]) {
+    const heading = document.createElement("h2");
+    heading.textContent = title;
+    const row = document.createElement("div");
+    row.className = "row";
+    for (const [words, value] of buttons) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = words;
+      button.addEventListener("click", () => this.dialog.close(value));
+      row.append(button);
+    }
+    this.dialog.replaceChildren(heading, ...content, row);
+    this.dialog.setAttribute("aria-label", title);
+    this.dialog.returnValue = "";
+    this.dialog.showModal();
+    row.lastElementChild.focus();
+    return new Promise((resolve) => {
+      this.dialog.addEventListener("close", () => resolve(this.dialog.returnValue), { once: true });
+    });
+  }
+}
+
+function paragraph(words) {
+  const element = document.createElement("p");
+  element.textContent = words;
+  return element;
+}

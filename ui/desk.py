@@ -1,0 +1,231 @@
+"""The desk: what labellers are handed, what they hand in, and what the page can say about the run.
+
+The server's side of the labelling page, without HTTP: names are looked up, tickets are believed, everything
+else is checked.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from prefrl.clip_files import ClipNote, read_note
+from prefrl.errors import UsageError
+from prefrl.feedback import Kind, Query, Value
+from prefrl.labelling import AnswerRefused, Labelling, query_value
+from prefrl.run_status import State
+from ui.refusals import Refusal
+from ui.tickets import Ticket, Tickets
+from ui.workplace import RunView, Workplace
+
+MOST_PAIRS = 40
+"""Queries in one hand-out."""
+MOST_ENTRIES = 100
+"""Answers in one hand-in."""
+LONGEST_SECONDS = 86_400.0
+LEASE_SECONDS = 600.0
+
+Json = dict[str, Any]
+
+
+class Desk:
+    """Hands out queries and takes in answers.
+
+    Args:
+        workplace: the runs.
+        tickets: signs what is handed out.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self, workplace: Workplace, tickets: Tickets, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.workplace, self.tickets = workplace, tickets
+        self._clock = clock
+
+    def hand_out(self, run: object, labeller: str) -> Json:
+        """Open queries whose clips are drawn, leased to the labeller, and what the run is doing.
+
+        Half of what is free, so that others find some; all that this labeller has already.
+        """
+        view = self._labelled_run(run)
+        clips: dict[str, ClipNote | None] = {}
+
+        def is_drawn(query: Query) -> bool:
+            for item in query.items:
+                clips.setdefault(item, read_note(view.path, item))
+            return all((note := clips[item]) and note.sheet for item in query.items)
+
+        labelling = self._labelling(view, labeller)
+        free = view.store.open_queries(view.store_name, 2 * MOST_PAIRS, labeller=labeller, now=self._clock())
+        taken = labelling.take(min(MOST_PAIRS, max(2, len(free) // 2)), usable=is_drawn)
+        pairs = [self._shown(view, labelling, query, clips) for query in taken]
+        return {"pairs": pairs, "status": self.status(run) | {"undrawn": sum(not is_drawn(q) for q in free)}}
+
+    def take_in(self, labeller: str, entries: object) -> list[Json]:
+        """Stores what a labeller says, one receipt per entry in its order.
+
+        An entry has ``ticket``, ``revision`` and either ``value`` (as on the screen) with ``seconds``, or
+        ``withdrawn``. What is refused for good gets a receipt that says so.
+
+        Raises:
+            Refusal: the hand-in is not a list of entries, or nothing can be stored now (then all of it is to
+                be sent again: what was stored already is known).
+        """
+        if not isinstance(entries, list) or len(entries) > MOST_ENTRIES:
+            raise Refusal(400, f"answers must be a list of at most {MOST_ENTRIES}")
+        return [self._receipt(labeller, entry) for entry in entries]
+
+    def flag(self, labeller: str, ticket: object, note: object) -> None:
+        """Records that something is wrong with the clips of a ticket, which goes back."""
+        view, query, _ = self._redeem(labeller, ticket)
+        if not isinstance(note, str) or len(note) > 1000:
+            raise Refusal(400, "a note must be a text of at most 1000 characters")
+        self._labelling(view, labeller).flag(query, note)
+
+    def give_back(self, labeller: str, tickets: object) -> None:
+        """Releases the queries of tickets: their labeller is leaving."""
+        if not isinstance(tickets, list) or len(tickets) > MOST_ENTRIES:
+            raise Refusal(400, f"tickets must be a list of at most {MOST_ENTRIES}")
+        for ticket in tickets:
+            view, query, _ = self._redeem(labeller, ticket)
+            self._labelling(view, labeller).release([query])
+
+    def status(self, run: object) -> Json:
+        """What the run is doing, how far it is, and what it waits for, in numbers and one sentence."""
+        view = self._labelled_run(run)
+        counts, status = view.store.counts(view.store_name), view.status
+        numbers = {
+            "labels": counts.labels,
+            "budget": view.settings.get("labels", 0),
+            "skips": counts.skips,
+            "open": counts.open,
+            "step": 0 if status is None else status.step,
+            "steps": view.settings.get("steps", 0),
+        }
+        state, sentence = describe(view, labels=counts.labels)
+        return {"state": state, "sentence": sentence, **numbers}
+
+    def _receipt(self, labeller: str, entry: object) -> Json:
+        try:
+            if not isinstance(entry, dict):
+                raise Refusal(400, "an answer must be an object")
+            view, query, ticket = self._redeem(labeller, entry.get("ticket"))
+            labelling, revision = self._labelling(view, labeller), _count(entry.get("revision"))
+            if entry.get("withdrawn") is True:
+                receipt = labelling.withdraw(query, revision=revision)
+            else:
+                receipt = labelling.answer(
+                    query,
+                    query_value(query, _value(query, entry.get("value")), ticket.shown),
+                    shown=ticket.shown,
+                    seconds=_seconds(entry.get("seconds")),
+                    revision=revision,
+                )
+            return {"status": "kept" if receipt.counts else "late", "known": receipt.known}
+        except (Refusal, AnswerRefused) as refused:
+            return {"status": "refused", "reason": str(refused)}
+
+    def _redeem(self, labeller: str, text: object) -> tuple[RunView, Query, Ticket]:
+        ticket = self.tickets.read(text)
+        if ticket.labeller != labeller:
+            raise Refusal(403, f"this was shown to somebody else, not to {labeller}: reload the page")
+        view = self._labelled_run(ticket.run)
+        found = view.store.queries(view.store_name, query_ids=[ticket.query_id])
+        if not found:
+            raise Refusal(404, "the run has no such query any more: reload the page")
+        return view, found[0], ticket
+
+    def _shown(
+        self, view: RunView, labelling: Labelling, query: Query, clips: Mapping[str, ClipNote | None]
+    ) -> Json:
+        shown = self.tickets.order(view.name, query.id, labelling.labeller, len(query.items))
+        ticket = Ticket(view.name, query.id, labelling.labeller, shown)
+        notes = [clips[query.items[place]] for place in shown]
+        return {
+            "ticket": self.tickets.sign(ticket),
+            "query": query.id,
+            "kind": str(query.kind),
+            "revision": labelling.revision(query),
+            "clips": [asdict(note) | {"item": ""} for note in notes if note is not None],
+        }
+
+    def _labelled_run(self, name: object) -> RunView:
+        view = self.workplace.run(name)
+        if not view.labelled_by_people:
+            raise Refusal(409, f"{view.name} is not answered by people: start a run with --teacher human")
+        try:
+            view.store  # noqa: B018 - opened now, so that what is wrong with it is said now
+        except UsageError as error:
+            raise Refusal(503, str(error)) from error
+        return view
+
+    def _labelling(self, view: RunView, labeller: str) -> Labelling:
+        return Labelling(
+            view.store,
+            view.store_name,
+            labeller=labeller,
+            seed=int(view.settings.get("seed", 0)),
+            lease_seconds=LEASE_SECONDS,
+            clock=self._clock,
+        )
+
+
+def describe(view: RunView, *, labels: int) -> tuple[str, str]:
+    """The state of a run in a word, and a sentence that says what it is doing and what is missing."""
+    status, budget = view.status, int(view.settings.get("labels", 0))
+    if view.finished:
+        return "finished", "The run has ended."
+    if status is None:
+        return "unknown", "The run has not said what it is doing yet."
+    if status.lost:
+        return "lost", f"The run's process is gone. Go on with: prefrl train --resume --run {view.name}"
+    match status.state:
+        case State.WAITING:
+            return "waiting", f"The agent waits for {status.message}."
+        case State.TRAINING if labels < budget:
+            return "training", "The agent trains on the answers so far; more are used as they come."
+        case State.TRAINING:
+            return "training", "All labels are given; the agent trains on."
+        case State.STARTING:
+            return "starting", "The run is starting."
+        case _:
+            return str(status.state), f"The run has {status.state}: {status.message}"
+
+
+def _value(query: Query, value: object) -> Value:
+    """A value from JSON, of the type that the query's kind has; its range is left to the checks behind."""
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    match query.kind:
+        case Kind.PAIR if number:
+            return float(value)  # type: ignore[arg-type]
+        case Kind.RANKING if isinstance(value, list) and _is_order(value, len(query.items)):
+            return tuple(value)
+        case Kind.LIKE if isinstance(value, bool):
+            return value
+        case Kind.RATING if number and isinstance(value, int):
+            return value
+    raise Refusal(400, f"{str(value)[:100]!r} is no answer to a query of kind {query.kind}")
+
+
+def _is_order(value: list[object], length: int) -> bool:
+    return all(type(place) is int for place in value) and sorted(value) == list(range(length))  # type: ignore[type-var]
+
+
+def _seconds(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_SECONDS:
+        raise Refusal(400, f"seconds must lie between 0 and {LONGEST_SECONDS:g}")
+    return float(value) if math.isfinite(value) else None
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10_000:
+        raise Refusal(400, "revision must be a whole number of 0 or more")
+    return value

@@ -1,0 +1,36 @@
+"""What a labeller is asked to look for, task by task."""
+
+from __future__ import annotations
+
+GAMES = {
+    "beam-rider": "Prefer the clip in which more enemies are shot and no ship is lost.",
+    "breakout": "Prefer the clip in which more bricks go and the ball is not lost.",
+    "enduro": "Prefer the clip in which more cars are passed and the car goes faster.",
+    "pong": "You are the green paddle on the right. Prefer the clip in which it returns the ball and scores.",
+    "qbert": "Prefer the clip in which more cubes change their colour and Q*bert does not fall.",
+    "seaquest": "Prefer the clip in which more enemies are shot, divers are saved and nobody dies.",
+    "space-invaders": "Prefer the clip in which more invaders are shot and the cannon lives on.",
+}
+ROBOTS = {
+    "ant": "Prefer the clip in which the ant moves further to the right.",
+    "half-cheetah": "Prefer the clip in which the cheetah runs further to the right, on its feet or not.",
+    "hopper": "Prefer the clip in which the hopper moves further to the right and stays upright.",
+    "inverted-double-pendulum": "Prefer the clip in which both poles stay upright and still.",
+    "inverted-pendulum": "Prefer the clip in which the pole stays upright and still.",
+    "reacher": "Prefer the clip in which the tip of the arm is nearer to the target.",
+    "swimmer": "Prefer the clip in which the swimmer moves further to the right.",
+    "walker2d": "Prefer the clip in which the walker moves further to the right and stays upright.",
+}
+GENERAL = """Look at what happens in the clips, not at how the situation was when they began.
+If both are about equally good, say so; if you cannot tell, say that: it is never held against anybody."""
+
+
+def instructions_for(task: str) -> str:
+    """The instructions of a task, one paragraph per line."""
+    particular = (GAMES | ROBOTS).get(task, "Prefer the clip that does better what the agent is to learn.")
+    return f"{particular}\n{GENERAL}"
+
+
+def is_game(task: str) -> bool:
+    """Whether clips of a task may flash; tasks that we do not know count as such."""
+    return task not in ROBOTS

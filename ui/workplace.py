@@ -1,0 +1,110 @@
+"""The runs that the app shows: found in one folder, looked up by name, never joined to a path."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from prefrl.errors import UsageError
+from prefrl.run_status import RunStatus, read_status
+from prefrl.runlog import CONFIG, SUMMARY, RunFolder
+from prefrl.store import FeedbackStore
+from ui.refusals import Refusal
+
+STORE = "feedback.sqlite"
+
+
+class Workplace:
+    """A folder of run folders, or a single run folder.
+
+    Args:
+        folder: looked at anew for every question, so runs may come and go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._known: dict[str, RunView] = {}
+
+    def names(self) -> list[str]:
+        """The runs there are now: paths below the folder, or ``.`` for the folder itself."""
+        return sorted(self._folders())
+
+    def run(self, name: object) -> RunView:
+        """The run of a name; raises Refusal where there is none, or its files cannot be read."""
+        folders = self._folders()
+        if not isinstance(name, str) or name not in folders:
+            raise Refusal(404, f"there is no run {str(name)[:100]!r} here: choose one from the list")
+        with self._lock:
+            if name not in self._known:
+                try:
+                    self._known[name] = RunView(name, folders[name])
+                except UsageError as error:
+                    raise Refusal(409, str(error)) from error
+            return self._known[name]
+
+    def close(self) -> None:
+        """Closes every store."""
+        for run in self._known.values():
+            run.close()
+
+    def _folders(self) -> dict[str, Path]:
+        if (self.folder / CONFIG).is_file():
+            return {self.folder.resolve().name: self.folder}
+        found = (
+            path.parent for pattern in (f"*/{CONFIG}", f"*/*/{CONFIG}") for path in self.folder.glob(pattern)
+        )
+        return {path.relative_to(self.folder).as_posix(): path for path in found}
+
+
+class RunView:
+    """One run as the app sees it: its settings, its store, what it is doing.
+
+    Args:
+        name: as the workplace calls it.
+        path: the run folder.
+
+    Raises:
+        UsageError: the config or the store cannot be read.
+    """
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name, self.path = name, path
+        self.settings: dict[str, Any] = RunFolder.open(path).config
+        self._store: FeedbackStore | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def labelled_by_people(self) -> bool:
+        """Whether its queries are for people."""
+        return self.settings.get("reward") == "learned" and self.settings.get("teacher") == "human"
+
+    @property
+    def store(self) -> FeedbackStore:
+        """Its feedback store; raises UsageError where there is none, or it is damaged."""
+        with self._lock:
+            if self._store is None:
+                self._store = FeedbackStore(self.path / STORE, must_exist=True)
+            return self._store
+
+    @property
+    def store_name(self) -> str:
+        """What the run is called in its store: its folder's name when it began."""
+        names = self.store.runs()
+        return names[0] if len(names) == 1 else self.path.resolve().name
+
+    @property
+    def status(self) -> RunStatus | None:
+        """What it last said it is doing."""
+        return read_status(self.path)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has written its summary."""
+        return (self.path / SUMMARY).is_file()
+
+    def close(self) -> None:
+        """Closes its store."""
+        if self._store is not None:
+            self._store.close()
