@@ -6,7 +6,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
-RUN ?= runs/demo
+RUNS ?= runs
 ARGS ?=
 # Test processes: one per usable core, at most four; each keeps to one thread, or they would fight over the cores.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ "$$n" -gt 4 ] && n=4; echo $$n)
@@ -52,14 +52,14 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup  ## train half-cheetah from 700 comparisons and on the true reward, then compare them
 	$(BIN)/prefrl demo $(ARGS)
 
-label: setup  ## compare clips of a run: make label RUN=runs/demo
-	$(BIN)/prefrl label $(RUN) $(ARGS)
+label: setup  ## label in the browser and watch the runs in a folder: make label RUNS=runs
+	$(BIN)/prefrl label $(RUNS) $(ARGS)
 
 test: setup  ## run the tests that take seconds: make test ARGS="-k store"
-	$(PYTEST) -m "not slow and not browser" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-slow: setup  ## run the tests that take minutes
-	$(PYTEST) -m "slow and not browser" -o faulthandler_timeout=3600 $(ARGS)
+	$(PYTEST) -m slow -o faulthandler_timeout=3600 $(ARGS)
 
 check: setup  ## what CI checks before the tests: ruff (rules and formatting) and mypy
 	$(BIN)/ruff check .
@@ -71,7 +71,7 @@ format: setup  ## let ruff repair what it can
 	$(BIN)/ruff format .
 
 coverage: setup  ## the tests with branch coverage of the four packages
-	$(PYTEST) -m "not slow and not browser" --cov --cov-report=term --cov-report=html:build/coverage $(ARGS)
+	$(PYTEST) -m "not slow" --cov --cov-report=term --cov-report=html:build/coverage $(ARGS)
 
 bench: setup  ## measure steps per second on this machine
 	$(BIN)/prefrl bench $(ARGS)

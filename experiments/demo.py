@@ -30,6 +30,8 @@ class DemoConfig:
     """Folder for both runs and the report; an earlier demo there is continued or replaced."""
     clips: bool = True
     """Film the policies before and after training for the report."""
+    serve: bool = True
+    """Serve the app afterwards, where there is a terminal to stop it from."""
 
 
 def main(args: list[str]) -> int:
@@ -51,6 +53,10 @@ def run_demo(config: DemoConfig) -> int:
         print(describe(summary))
     print(f"normalised score {_score(learned, true)}  (0: untrained, 1: as good as on the true reward)")
     print(f"report: {report}")
+    if config.serve and sys.stdin.isatty() and sys.stdout.isatty():
+        from experiments.label import LabelConfig, run_label
+
+        return run_label(LabelConfig(config.run.parent))
     return 0
 
 

@@ -1,70 +1,47 @@
-"""``prefrl label RUN``: a person compares clips of a run in the terminal, while it trains.
+"""``prefrl label``: serves the app in which people label and watch runs, and draws the clips for it.
 
-The pair is drawn side by side into one looping picture, whose path is printed: open it in a browser or an
-image viewer. The labeller answers by a key.
+Two processes of their own: the server, and the worker that draws. This one watches over both; a worker that
+dies is started again, and when the server ends, all ends.
 """
 
 from __future__ import annotations
 
-import getpass
+import signal
+import socket
+import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
-import numpy as np
 import tyro
 
-from experiments.label_keys import HELP, Act, Key, KeySource, LineKeys, single_keys
 from experiments.options import parse_options
 from prefrl.errors import UsageError
-from prefrl.feedback import Query, Source
 from prefrl.files import explained_disk_errors
-from prefrl.labelling import Labelling, query_value
-from prefrl.runlog import SUMMARY
 
-if TYPE_CHECKING:
-    from prefrl.control.config import TrainConfig
-
-GAP_PIXELS = 8
-SMALL_PIXELS = 200
-"""Clips less wide than this are shown at twice their size."""
+HERE = "127.0.0.1"
+PORTS = 20
+"""Ports tried from the wanted one on."""
+SECONDS_TO_END = 5.0
 
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """Answer the open queries of a run that was started with --teacher human."""
+    """Label in the browser, watch runs: serves a run folder, or a folder of run folders, until stopped."""
 
-    run: Annotated[Path, tyro.conf.Positional]
-    """The run folder."""
-    labeller: str | None = None
-    """Your name in the records, by default the user's; two people at once need two names."""
-    answers: str | None = None
-    """Read keys from this file, one per line, instead of from the terminal; - is standard input."""
-    answer_as: Literal["oracle"] | None = None
-    """Answer by true reward instead of asking anybody; for tests and demonstrations."""
-    count: int | None = None
-    """Stop after so many answers; by default when the run's labels are complete."""
-    wait: bool = True
-    """Wait for new pairs when none is open, instead of stopping."""
+    folder: Annotated[Path, tyro.conf.Positional] = Path("runs")
+    """A run folder, or a folder of run folders; made where it is missing."""
+    port: int = 8501
+    """Port of this machine to serve at; the next free one where it is taken."""
     clips: bool = True
-    """Draw the pairs; never done for --answer-as."""
-    style: Literal["plain", "pretty"] = "plain"
-    """MuJoCo's drawing: plain is several times faster."""
-    lease_seconds: float = 600.0
-    """Time a pair is kept for you before others may be shown it, in seconds."""
-    poll_seconds: float = 1.0
-    """Time between two looks for new pairs, in seconds."""
+    """Draw the clips of open queries, too; off where `prefrl clips` runs elsewhere."""
 
     def __post_init__(self) -> None:
-        for name in ("lease_seconds", "poll_seconds"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"--{name.replace('_', '-')} must be above 0, not {getattr(self, name)}")
-        if self.answers is not None and self.answer_as is not None:
-            raise UsageError("--answers and --answer-as exclude each other: leave one out")
+        if not 1 <= self.port <= 65_535:
+            raise UsageError(f"--port must lie between 1 and 65535, not {self.port}")
 
 
 def main(args: list[str]) -> int:
@@ -72,173 +49,79 @@ def main(args: list[str]) -> int:
 
 
 def run_label(config: LabelConfig) -> int:
-    """Asks until the labels are complete or the labeller quits; returns the exit code 0.
+    """Serves until it is told to stop or the server ends; returns the server's exit code, or 0.
 
     Raises:
-        UsageError: no such run, a run that nobody is to answer, no terminal to ask on, a full disk.
-        WorldError: clips that cannot be drawn here.
+        UsageError: a folder that cannot be, or no free port.
     """
-    from prefrl.control.run_settings import load_config, run_name
-    from prefrl.store import FeedbackStore
-
-    settings = load_config(config.run)
-    if settings.reward != "learned" or settings.teacher != "human":
-        who = settings.teacher if settings.reward == "learned" else f"the {settings.reward} reward"
-        raise UsageError(f"{config.run} learns from {who}: start one with --teacher human to answer it")
-    with key_source(config) as keys, FeedbackStore(config.run / "feedback.sqlite", must_exist=True) as store:
-        oracle = config.answer_as is not None
-        session = Labelling(
-            store,
-            run_name(config.run, store),
-            labeller=config.labeller or ("oracle" if oracle else getpass.getuser()),
-            source=Source.ORACLE if oracle else Source.PERSON,
-            seed=settings.seed,
-            lease_seconds=config.lease_seconds,
+    with explained_disk_errors(f"make {config.folder}"):
+        config.folder.mkdir(parents=True, exist_ok=True)
+    port = free_port(config.port)
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    print(f"the app: http://{HERE}:{port}  (Ctrl-C stops it; runs go on)", flush=True)
+    try:
+        return watch_over(
+            lambda: _start("ui", str(config.folder), "--port", str(port)),
+            (lambda: _start("experiments.cli", "clips", str(config.folder))) if config.clips else None,
+            stop,
         )
-        _Client(config, settings, session, keys).work()
-    return 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-@contextmanager
-def key_source(config: LabelConfig) -> Iterator[KeySource]:
-    """The terminal, a file, or nobody for a scripted answerer.
-
-    Raises:
-        UsageError: there is neither a terminal nor a file.
-    """
-    if config.answer_as is not None:
-        yield LineKeys(sys.stdin)  # only ever polled: it sleeps
-    elif config.answers == "-":
-        yield LineKeys(sys.stdin)
-    elif config.answers is not None:
-        with explained_disk_errors(f"read {config.answers}"):
-            lines = Path(config.answers).read_text(encoding="utf-8").splitlines()
-        yield LineKeys(lines)
-    elif sys.stdin.isatty():
-        with single_keys() as keys:
-            yield keys
-    else:
-        raise UsageError("there is no terminal to answer on: run this in one, or give --answers FILE")
-
-
-class _Client:
-    """The loop: show a pair, read a key, store the answer, say so."""
-
-    def __init__(
-        self, config: LabelConfig, settings: TrainConfig, session: Labelling, keys: KeySource
-    ) -> None:
-        self.config, self.settings, self.session, self.keys = config, settings, session, keys
-        self.given = 0
-        self._rng = np.random.default_rng()  # which side is which is no part of the run
-        self._waiting = False
-
-    def work(self) -> None:
-        """Until the labels are complete, the count is reached or the labeller quits."""
-        if self.config.answer_as is None:
-            print(HELP)
-        while self.config.count is None or self.given < self.config.count:
-            if self.session.counts().labels >= self.settings.labels:
-                print(f"complete: {self._progress()}")
-                return
-            taken = self.session.take(1)
-            stays = self._ask(taken[0]) if taken else self._wait()
-            if not stays:
-                break
-        print(f"stopped: {self.given} answers from you; {self._progress()}")
-
-    def _ask(self, query: Query) -> bool:
-        """One pair; whether to go on."""
-        self._waiting = False
-        shown = (0, 1) if self._rng.random() < 0.5 else (1, 0)
-        picture = self._show(query, shown)
-        began = time.monotonic()
-        try:
-            key = self._decide(query, shown)
-            while key.act in (Act.HELP, Act.UNKNOWN):
-                print(HELP)
-                key = self._decide(query, shown)
-            if key.act is Act.ANSWER:
-                value = query_value(query, key.preference, shown)
-                self.session.answer(query, value, shown=shown, seconds=time.monotonic() - began)
-                self.given += 1
-                print(f"saved: {_words(key.preference)}; {self._progress()}", flush=True)
-            return self._go_on(key)
-        finally:
-            self.session.release([query])
-            if picture is not None:
-                picture.unlink(missing_ok=True)
-
-    def _wait(self) -> bool:
-        """Nothing is open: say so once, look again a little later; whether to go on."""
-        if (self.config.run / SUMMARY).exists():
-            print("the run has ended")
-            return False
-        if not self.config.wait:
-            print("no pair is open")
-            return False
-        if not self._waiting:
-            print(
-                f"waiting for new pairs, which the run makes while it trains; {self._progress()}", flush=True
-            )
-            self._waiting = True
-        key = self.keys.poll(self.config.poll_seconds)
-        return key is None or self._go_on(key)
-
-    def _go_on(self, key: Key) -> bool:
-        if key.act is Act.UNDO:
-            query = self.session.undo()
-            self.given -= query is not None
-            print("nothing to undo" if query is None else f"taken back: your last answer; {self._progress()}")
-        return key.act is not Act.QUIT
-
-    def _decide(self, query: Query, shown: tuple[int, int]) -> Key:
-        if self.config.answer_as is None:
-            return self.keys.read()
-        from prefrl.control.segment_files import load_segments
-
-        items = [query.items[position] for position in shown]
-        left, right = load_segments(self.config.run / "segments", items).true_reward.sum(1)
-        return Key(Act.ANSWER, float(np.sign(left - right) / 2 + 0.5))
-
-    def _show(self, query: Query, shown: tuple[int, int]) -> Path | None:
-        if self.config.answer_as is not None or not self.config.clips:
-            return None
-        path = self.config.run / "clips" / f"{query.id}.webp"
-        write_pair(path, query, shown, self.settings.task, style=self.config.style)
-        print(f"compare: {path.resolve()}", flush=True)
-        return path
-
-    def _progress(self) -> str:
-        counts = self.session.counts()
-        skipped = f", {counts.skips} skipped" if counts.skips else ""
-        return f"{counts.labels} of {self.settings.labels} labels{skipped}, {counts.open} pairs open"
+def watch_over(
+    start_server: Callable[[], subprocess.Popen[bytes]],
+    start_worker: Callable[[], subprocess.Popen[bytes]] | None,
+    stop: threading.Event,
+) -> int:
+    """Runs the server, and the worker beside it, again and again; ends with the server."""
+    server = start_server()
+    worker = start_worker() if start_worker else None
+    try:
+        while not stop.wait(0.3):
+            if (code := server.poll()) is not None:
+                return code
+            if worker is not None and start_worker is not None and worker.poll() is not None:
+                print("the clip worker has ended and is started again", file=sys.stderr, flush=True)
+                stop.wait(1.0)
+                worker = start_worker()
+        return 0
+    finally:
+        for process in (server, worker):
+            if process is not None:
+                _end(process)
 
 
-def write_pair(path: Path, query: Query, shown: tuple[int, int], task: str, *, style: str) -> None:
-    """Draws the two segments of a query beside each other, in the order shown, into one looping picture.
+def free_port(wanted: int) -> int:
+    """The wanted port of this machine, or the next that nobody listens at.
 
     Raises:
-        UsageError: a segment's file is missing, or the disk is full.
-        WorldError: this world or this machine cannot draw them.
+        UsageError: there is none among the next few.
     """
-    from envs.clips import render_clip
-    from experiments.render import frames_per_second, write_film
-    from prefrl.control.segment_files import load_replay
-
-    segments = path.parent.parent / "segments"
-    sides = [
-        render_clip(task, load_replay(segments, query.items[position]), style=style) for position in shown
-    ]
-    gap = np.full((*sides[0].shape[:2], GAP_PIXELS, 3), 255, np.uint8)
-    frames = np.concatenate([sides[0], gap, sides[1]], axis=2)
-    if sides[0].shape[2] < SMALL_PIXELS:
-        frames = frames.repeat(2, axis=1).repeat(2, axis=2)
-    with explained_disk_errors(f"make {path.parent}"):
-        path.parent.mkdir(exist_ok=True)
-    write_film(path, frames, fps=frames_per_second(task))
+    for port in range(wanted, min(wanted + PORTS, 65_536)):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HERE, port))
+            except OSError:
+                continue
+            return port
+    raise UsageError(f"no port from {wanted} to {wanted + PORTS - 1} is free: choose another --port")
 
 
-def _words(preference: float | None) -> str:
-    """An answer as the labeller gave it."""
-    names = {1.0: "left", 0.75: "slightly left", 0.5: "equal", 0.25: "slightly right", 0.0: "right"}
-    return "skipped" if preference is None else names[preference]
+def _start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    # In a session of its own: Ctrl-C reaches this process alone, which ends the others in order.
+    return subprocess.Popen([sys.executable, "-m", module, *arguments], start_new_session=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

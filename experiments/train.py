@@ -80,7 +80,7 @@ def train_task(
     from prefrl.control.training import Interrupted, train
 
     if config.teacher == "human" and config.reward == "learned" and not quiet:
-        print(f"answer this run's queries with: prefrl label {folder}", file=sys.stderr)
+        print(f"label it in the browser with: prefrl label {folder}", file=sys.stderr)
     with ProgressBar(config, quiet=quiet) as bar:
         try:
             return train(config, world_maker(config), folder, resume=resume, watch=bar.update)

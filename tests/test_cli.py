@@ -167,10 +167,10 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["clean", "nowhere"], ["nowhere"]),
     (["fit", "nowhere"], ["there is no run in nowhere"]),
     (["fit", "{true}"], ["learns from the true reward"]),
-    (["label", "nowhere"], ["there is no run in nowhere"]),
-    (["label", "{learned}"], ["learns from oracle", "--teacher human"]),
-    (["label", "{true}"], ["learns from the true reward", "--teacher human"]),
-    (["label", "{learned}", "--poll-seconds", "0"], ["--poll-seconds must be above 0"]),
+    (["answer", "nowhere"], ["there is no run in nowhere"]),
+    (["answer", "{learned}"], ["learns from oracle", "--teacher human"]),
+    (["answer", "{true}"], ["learns from the true reward", "--teacher human"]),
+    (["answer", "{learned}", "--poll-seconds", "0"], ["--poll-seconds must be above 0"]),
     (["crash", "half-cheetah", "--kills", "0"], ["--kills"]),
     (["demo", "--labels", "few"], ["--labels", "'few'"]),
 ]
@@ -238,7 +238,7 @@ def test_resuming_needs_no_settings_repeated(prefrl: Command, copy: Path, named:
         ("{}", ["config"]),
     ],
 )
-@pytest.mark.parametrize("command", ["evaluate", "render", "fit", "label", "report", "clean"])
+@pytest.mark.parametrize("command", ["evaluate", "render", "fit", "answer", "report", "clean"])
 def test_a_broken_config_is_one_clear_line(
     prefrl: Command, copy: Path, command: str, content: str, words: list[str]
 ) -> None:
@@ -388,7 +388,7 @@ def test_a_person_labels_a_run_from_another_terminal(tmp_path: Path) -> None:
     try:
         wait_for(lambda: open_pairs(run) > 0, training)
         done = subprocess.run(
-            [*base, "label", str(run), "--answer-as", "oracle", "--poll-seconds", "0.1"],
+            [*base, "answer", str(run), "--answer-as", "oracle", "--poll-seconds", "0.1"],
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -70,16 +70,13 @@ export class Dialogs {
       button.setAttribute("aria-label", `Key for: ${words}`);
       button.addEventListener("click", () => {
         button.textContent = "press a key";
-        button.addEventListener(
-          "keydown",
-          (event) => {
-            if (["Shift", "Control", "Alt", "Meta", "Tab", "Escape"].includes(event.key)) return;
-            event.preventDefault();
-            this.keys.set(name, keyOf(event));
-            this.dialog.close("again");
-          },
-          { once: false },
-        );
+        button.addEventListener("keydown", (event) => {
+          if (["Shift", "Control", "Alt", "Meta", "Tab", "Escape"].includes(event.key)) return;
+          event.preventDefault();
+          event.stopPropagation(); // the page must not take it for an answer
+          this.keys.set(name, keyOf(event));
+          this.dialog.close("again");
+        });
       });
       term.append(button);
       const meaning = document.createElement("dd");

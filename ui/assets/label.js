@@ -18,10 +18,19 @@ const SAID = {
 };
 const REMEMBERED = 10;
 
-// Mounts the page below `root`; settings: {run, labeller, lockout (ms), game, instructions}. Returns how to leave.
+const mounted = new WeakMap();
+
+// Mounts the page below `root`, or gives the page that is there new settings: {run, labeller, lockout (ms), game,
+// instructions}. Returns how to leave.
 export function mount(root, settings) {
-  const page = new LabelPage(root, settings);
-  return () => page.close();
+  const page = mounted.get(root);
+  if (page && !page.closed && page.settings.run === settings.run && page.settings.labeller === settings.labeller) {
+    page.settings = settings;
+  } else {
+    page?.close();
+    mounted.set(root, new LabelPage(root, settings));
+  }
+  return () => mounted.get(root).close();
 }
 
 class LabelPage {
@@ -148,6 +157,7 @@ class LabelPage {
     if (place > this.past.length) return;
     if (!this.place && this.current) this.open = this.current;
     this.place = place;
+    this.lockedUntil = 0; // whoever looks back has not pressed too early
     this.current = place ? this.past[place - 1] : this.open;
     if (!place) this.open = null;
     if (this.current) this.show(this.current);
@@ -171,7 +181,7 @@ class LabelPage {
     this.shownAt = performance.now();
     if (since !== undefined) {
       const announce = (painted) =>
-        this.root.dispatchEvent(new CustomEvent("prefrl:shown", { detail: { query: query.query, latency: painted - since } }));
+        notice("prefrl:shown", { query: query.query, latency: painted - since });
       requestAnimationFrame(() => requestAnimationFrame(announce));
     }
     this.render();
@@ -205,7 +215,7 @@ class LabelPage {
     if (receipt.status === "kept" && !receipt.known) this.saved += 1;
     if (receipt.status === "late") this.late += 1;
     if (receipt.status === "refused") this.say("notice", `Not stored: ${receipt.reason}`);
-    this.root.dispatchEvent(new CustomEvent("prefrl:receipt", { detail: { entry, receipt } }));
+    notice("prefrl:receipt", { entry, receipt });
     this.render();
   }
 
@@ -274,6 +284,8 @@ class LabelPage {
   }
 
   close() {
+    if (this.closed) return;
+    this.closed = true;
     window.removeEventListener("keydown", this.onKey);
     window.removeEventListener("pagehide", this.onLeave);
     this.root.removeEventListener("click", this.onClick);
@@ -297,4 +309,9 @@ function rate(times) {
   if (recent.length < 3) return "";
   const minutes = (Date.now() - recent[0]) / 60_000;
   return `${Math.round(recent.length / Math.max(minutes, 0.05))} per minute`;
+}
+
+// Told to whoever measures or tests the page.
+function notice(name, detail) {
+  window.dispatchEvent(new CustomEvent(name, { detail }));
 }
