@@ -17,6 +17,7 @@ from prefrl.control.convolutions import (
     feature_sizes,
     orthogonal_,
 )
+from prefrl.control.towers import tower_outputs
 from prefrl.errors import UsageError
 from prefrl.ppo import Evaluation
 
@@ -101,7 +102,7 @@ class VectorBody(nn.Module):
         self.value = _tower(features, hidden, 1, final_gain=1.0)
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        return self.policy(observation), self.value(observation).squeeze(-1)
+        return tower_outputs(self.policy, observation), tower_outputs(self.value, observation).squeeze(-1)
 
 
 class PixelBody(nn.Module):

@@ -122,8 +122,9 @@ class PreferenceLearner:
         returns = None
         if self._selector.needs_returns and self.ensemble.version > 0:
             items = CandidateItems(self.layout, pool, self.device)
-            members = self.ensemble.predict_returns(items, torch.arange(len(pool))).double().cpu().numpy()
-            returns = members[:, pairs]
+            used, places = np.unique(pairs, return_inverse=True)
+            members = self.ensemble.predict_returns(items, torch.from_numpy(used)).double().cpu().numpy()
+            returns = members[:, places.reshape(pairs.shape)]
         selector = self._selector if returns is not None else RandomQueries()
         chosen = pairs[selector.select(returns, pairs, count, self._rng)]
         queries, answers = self._make_queries(pool, chosen, step), []
