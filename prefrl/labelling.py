@@ -250,3 +250,11 @@ def query_value(query: Query, screen: Value, shown: Sequence[int]) -> Value:
         return float(screen) if tuple(shown) == (0, 1) else 1.0 - float(screen)
     assert isinstance(screen, tuple)
     return tuple(shown[int(place)] for place in screen)
+
+
+def screen_value(query: Query, value: Value, shown: Sequence[int]) -> Value:
+    """The inverse of ``query_value``: what was said, in the order on the screen."""
+    if value is None or query.kind is not Kind.RANKING:
+        return query_value(query, value, shown)  # swapping a pair's sides twice changes nothing
+    assert isinstance(value, tuple)
+    return tuple(list(shown).index(int(item)) for item in value)

@@ -100,6 +100,22 @@ def test_the_last_answers_can_be_changed_and_taken_back(
     assert page.problems == []
 
 
+def test_earlier_answers_can_still_be_changed_after_a_reload(
+    context: Any, server: Any, store: FeedbackStore
+) -> None:
+    page = LabelPage(context, server, RUN, "ada")
+    for key in ("ArrowLeft", "ArrowRight"):
+        answer(page, key)
+    page.wait_for("mine", "2 saved")
+    page.open()
+    wait_until(lambda: page.page.locator("button[data-action=back]").is_enabled())
+    page.press("Backspace")
+    page.wait_for("past", "You said: right is better")
+    page.press("ArrowUp")
+    wait_until(lambda: len(store.answers(RUN)) == 3)
+    assert 0.5 in [one.value for one in store.current_answers(RUN)]
+
+
 def test_a_key_that_is_held_down_answers_once(context: Any, server: Any, store: FeedbackStore) -> None:
     page = LabelPage(context, server, RUN, "ada")
     time.sleep(0.3)

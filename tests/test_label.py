@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,9 @@ def test_the_app_serves_pairs_and_ends_on_request(waiting_run: Path, tmp_path: P
                 time.sleep(0.2)
         else:
             pytest.fail("the server never answered")
+        foreign = urllib.request.Request(address, headers={"Host": "evil.example"})
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(foreign, timeout=10)
         label.send_signal(signal.SIGINT)
         assert label.wait(30) == 0
         assert free_port(port) == port

@@ -9,7 +9,7 @@ import pytest
 
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Remark, RemarkKind, Source, Value
-from prefrl.labelling import AnswerRefused, Labelling, Receipt, query_value
+from prefrl.labelling import AnswerRefused, Labelling, Receipt, query_value, screen_value
 from prefrl.store import FeedbackStore
 
 
@@ -51,7 +51,9 @@ def test_values_of_every_kind_are_read_from_the_screen(
     kind: Kind, screen: Value, shown: tuple[int, ...], value: Value
 ) -> None:
     items = tuple(f"i{place}" for place in shown)
-    assert query_value(Query(id="q", run="run", kind=kind, items=items), screen, shown) == value
+    query = Query(id="q", run="run", kind=kind, items=items)
+    assert query_value(query, screen, shown) == value
+    assert screen_value(query, value, shown) == screen
 
 
 def test_labellers_take_different_queries_and_their_own_again(store: FeedbackStore) -> None:

@@ -164,6 +164,18 @@ def test_an_answer_is_changed_and_taken_back(client: TestClient, store: Feedback
     assert store.counts(RUN).labels == 1
 
 
+def test_own_answers_come_back_newest_first_as_they_were_given(client: TestClient) -> None:
+    pairs = deck(client)
+    values = [1.0, 0.75, None]
+    post(client, *(entry(pair, value) for pair, value in zip(pairs, values, strict=False)))
+    post(client, entry(deck(client, "bob")[0]), labeller="bob")
+    mine = client.get("/prefrl/mine", params={"run": RUN, "labeller": "ada"}).json()["pairs"]
+    assert [(one["query"], one["value"], one["revision"]) for one in mine] == [
+        (pair["query"], value, 1) for pair, value in zip(pairs[2::-1], values[::-1], strict=True)
+    ]
+    assert post(client, entry(mine[0], 0.0)) == [KEPT]
+
+
 def test_pairs_are_given_back_on_leaving(client: TestClient) -> None:
     mine = deck(client)
     assert mine[0]["query"] not in [pair["query"] for pair in deck(client, "bob")]

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-LOCAL = {"127.0.0.1", "localhost", "::1"}
+LOCAL = {"127.0.0.1", "localhost"}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

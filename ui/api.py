@@ -34,6 +34,10 @@ def api_routes(desk: Desk) -> list[BaseRoute]:
         run, labeller = request.query_params.get("run"), _labeller(request.query_params.get("labeller"))
         return JSONResponse(await run_in_threadpool(desk.hand_out, run, labeller))
 
+    async def mine(request: Request) -> Response:
+        run, labeller = request.query_params.get("run"), _labeller(request.query_params.get("labeller"))
+        return JSONResponse(await run_in_threadpool(desk.mine, run, labeller))
+
     async def take_in(request: Request) -> Response:
         body = await _body(request)
         labeller = _labeller(body.get("labeller"))
@@ -64,6 +68,7 @@ def api_routes(desk: Desk) -> list[BaseRoute]:
 
     routes: list[BaseRoute] = [
         Route("/prefrl/deck", _answering(hand_out)),
+        Route("/prefrl/mine", _answering(mine)),
         Route("/prefrl/answers", _answering(take_in), methods=["POST"]),
         Route("/prefrl/flags", _answering(flag), methods=["POST"]),
         Route("/prefrl/returns", _answering(give_back), methods=["POST"]),

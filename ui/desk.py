@@ -15,7 +15,7 @@ from typing import Any
 from prefrl.clip_files import ClipNote, read_note
 from prefrl.errors import UsageError
 from prefrl.feedback import Kind, Query, Value
-from prefrl.labelling import AnswerRefused, Labelling, query_value
+from prefrl.labelling import AnswerRefused, Labelling, query_value, screen_value
 from prefrl.run_status import State
 from ui.refusals import Refusal
 from ui.tickets import Ticket, Tickets
@@ -23,6 +23,8 @@ from ui.workplace import RunView, Workplace
 
 MOST_PAIRS = 40
 """Queries in one hand-out."""
+MOST_REMEMBERED = 10
+"""Own answers that a page offers to change."""
 MOST_ENTRIES = 100
 """Answers in one hand-in."""
 LONGEST_SECONDS = 86_400.0
@@ -64,6 +66,25 @@ class Desk:
         taken = labelling.take(min(MOST_PAIRS, max(2, len(free) // 2)), usable=is_drawn)
         pairs = [self._shown(view, labelling, query, clips) for query in taken]
         return {"pairs": pairs, "status": self.status(run) | {"undrawn": sum(not is_drawn(q) for q in free)}}
+
+    def mine(self, run: object, labeller: str) -> Json:
+        """The labeller's newest answers that stand, newest first, as pairs that can be shown and changed."""
+        view = self._labelled_run(run)
+        labelling = self._labelling(view, labeller)
+        newest = labelling.own_answers()[: -1 - MOST_REMEMBERED : -1]
+        asked = {
+            query.id: query
+            for query in view.store.queries(view.store_name, query_ids=[one.query_id for one in newest])
+        }
+        pairs = []
+        for answer in newest:
+            query = asked[answer.query_id]
+            clips = {item: read_note(view.path, item) for item in query.items}
+            if all(note is not None and note.sheet for note in clips.values()):
+                pair = self._shown(view, labelling, query, clips)
+                shown = self.tickets.read(pair["ticket"]).shown
+                pairs.append(pair | {"value": screen_value(query, answer.value, shown)})
+        return {"pairs": pairs}
 
     def take_in(self, labeller: str, entries: object) -> list[Json]:
         """Stores what a labeller says, one receipt per entry in its order.

@@ -13,6 +13,11 @@ export class Client {
     return this.get("deck", { run: this.run, labeller: this.labeller });
   }
 
+  // This labeller's newest answers, newest first.
+  async mine() {
+    return (await this.get("mine", { run: this.run, labeller: this.labeller })).pairs;
+  }
+
   async post(answers) {
     const { receipts } = await this.send("answers", { answers });
     if (receipts.length !== answers.length) throw new Error("the server's receipts do not match");

@@ -5,9 +5,10 @@ const POLL = 1000;
 const SLOW_POLL = 3000;
 
 export class Deck {
-  // fetchDeck() resolves to {pairs, status}; fetchSheet(file) to a bitmap; changed(status | null, error | null).
-  constructor({ fetchDeck, fetchSheet, skip, changed }) {
-    Object.assign(this, { fetchDeck, fetchSheet, skip, changed });
+  // fetchDeck() resolves to {pairs, status}; fetchSheet(file) to a bitmap; changed(status | null, error | null);
+  // while resting() nothing is fetched, so that leases end and others get the pairs.
+  constructor({ fetchDeck, fetchSheet, skip, resting, changed }) {
+    Object.assign(this, { fetchDeck, fetchSheet, skip, resting, changed });
     this.listed = [];
     this.ready = [];
     this.gone = new Set();
@@ -34,7 +35,8 @@ export class Deck {
 
   async poll() {
     if (this.closed) return;
-    await this.refill();
+    if (this.resting()) this.changed(null, null);
+    else await this.refill();
     const hungry = this.listed.length + this.ready.length < READY;
     this.timer = setTimeout(() => this.poll(), hungry ? POLL : SLOW_POLL);
   }

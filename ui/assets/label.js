@@ -1,22 +1,15 @@
 // The labelling page: two clips, one key press, the next two clips.
 
+import { Client } from "./client.js";
 import { Deck, discard } from "./deck.js";
+import { Dialogs } from "./dialogs.js";
 import { Keys } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Player } from "./player.js";
-import { Client } from "./client.js";
-import { Dialogs } from "./dialogs.js";
+import { VALUES, View } from "./view.js";
 
-const VALUES = { left: 1, "slightly-left": 0.75, equal: 0.5, "slightly-right": 0.25, right: 0, skip: null };
-const SAID = {
-  1: "left is better",
-  0.75: "left is slightly better",
-  0.5: "both are equal",
-  0.25: "right is slightly better",
-  0: "right is better",
-  null: "cannot tell",
-};
 const REMEMBERED = 10;
+const IDLE = 300_000; // milliseconds after which pairs are no longer kept for somebody who has gone
 
 const mounted = new WeakMap();
 
@@ -37,6 +30,8 @@ class LabelPage {
   constructor(root, settings) {
     this.root = root;
     this.settings = settings;
+    this.view = new View(root);
+    this.active = Date.now();
     this.current = null;
     this.past = [];
     this.place = 0; // how many answers back we are looking
@@ -48,19 +43,22 @@ class LabelPage {
     this.lockedUntil = 0;
     this.client = new Client(settings.run, settings.labeller);
     this.keys = new Keys(localStorage);
-    this.player = new Player([...root.querySelectorAll(".clip canvas")], (frame, frames) => this.showFrame(frame, frames));
+    this.player = new Player([...root.querySelectorAll(".clip canvas")], (frame, frames) =>
+      this.view.say("frame", `${frame + 1}/${frames}`),
+    );
     this.outbox = new Outbox({
       storage: localStorage,
       prefix: `prefrl:answer:${settings.run}:${settings.labeller}:`,
       post: (answers) => this.client.post(answers),
       told: (entry, receipt) => this.told(entry, receipt),
-      failed: (error) => this.say("connection", error ? `Not saved yet, trying again: ${error.message}` : ""),
+      failed: (error) => this.view.say("connection", error ? `Not saved yet, trying again: ${error.message}` : ""),
     });
     for (const [, entry] of this.outbox.waiting()) this.answered.add(entry.query);
     this.deck = new Deck({
       fetchDeck: () => this.client.deck(),
       fetchSheet: (file) => this.client.sheet(file),
       skip: (pair) => this.answered.has(pair.query),
+      resting: () => this.idle,
       changed: (status, error, broken) => this.deckChanged(status, error, broken),
     });
     this.dialogs = new Dialogs(root, this.keys, settings);
@@ -68,7 +66,23 @@ class LabelPage {
     this.outbox.flush();
     this.calm();
     this.dialogs.welcome();
+    this.remember();
     this.render();
+  }
+
+  // The newest answers of earlier visits, so that they can be changed, too.
+  async remember() {
+    try {
+      for (const query of await this.client.mine()) {
+        if (this.answered.has(query.query) || this.past.length >= REMEMBERED) continue;
+        query.decoded = await Promise.all(query.clips.map((note) => this.deck.decode(note)));
+        this.answered.add(query.query);
+        this.past.push(query);
+        this.render();
+      }
+    } catch (error) {
+      this.view.say("notice", `Your earlier answers could not be loaded: ${error.message}`);
+    }
   }
 
   listen() {
@@ -78,6 +92,7 @@ class LabelPage {
     window.addEventListener("pagehide", this.onLeave);
     window.addEventListener("online", () => this.outbox.flush());
     this.onClick = (event) => {
+      this.active = Date.now();
       const button = event.composedPath().find((node) => node.dataset?.action);
       if (button) this.act(button.dataset.action, event);
     };
@@ -88,11 +103,12 @@ class LabelPage {
   calm() {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
       this.player.pause(true);
-      this.say("notice", "Clips stand still because your system asks for less motion: press Space to play.");
+      this.view.say("notice", "Clips stand still because your system asks for less motion: press Space to play.");
     }
   }
 
   pressed(event) {
+    this.active = Date.now();
     if (this.dialogs.open) return;
     const action = this.keys.action(event);
     if (!action) return;
@@ -194,9 +210,9 @@ class LabelPage {
     const query = this.current;
     try {
       await this.client.flag(query.ticket, note || "broken");
-      this.say("notice", "Reported; the pair went back.");
+      this.view.say("notice", "Reported; the pair went back.");
     } catch (error) {
-      this.say("notice", `Could not be reported: ${error.message}`);
+      this.view.say("notice", `Could not be reported: ${error.message}`);
     }
     discard(query);
     this.current = null;
@@ -206,7 +222,7 @@ class LabelPage {
 
   toggleNetwork() {
     const pictures = this.current?.decoded.some((clip) => clip.network);
-    if (!pictures) this.say("notice", "Here the reward network sees numbers (positions, speeds, actions), not pictures.");
+    if (!pictures) this.view.say("notice", "Here the reward network sees numbers (positions, speeds, actions), not pictures.");
     this.player.asNetwork = Boolean(pictures) && !this.player.asNetwork;
     this.player.draw(true);
   }
@@ -214,7 +230,7 @@ class LabelPage {
   told(entry, receipt) {
     if (receipt.status === "kept" && !receipt.known) this.saved += 1;
     if (receipt.status === "late") this.late += 1;
-    if (receipt.status === "refused") this.say("notice", `Not stored: ${receipt.reason}`);
+    if (receipt.status === "refused") this.view.say("notice", `Not stored: ${receipt.reason}`);
     notice("prefrl:receipt", { entry, receipt });
     this.render();
   }
@@ -223,64 +239,18 @@ class LabelPage {
     if (broken) this.client.flag(broken.ticket, `broken: ${error.message}`).catch(() => {});
     if (status) {
       this.status = status;
-      this.say("connection", "");
-    } else if (error) this.say("connection", broken ? error.message : `No connection: ${error.message}`);
+      this.view.say("connection", "");
+    } else if (error) this.view.say("connection", broken ? error.message : `No connection: ${error.message}`);
     if (!this.current && !this.place) this.nextQuery();
     this.render();
   }
 
-  say(place, words) {
-    this.root.querySelector(`[data-place=${place}]`).textContent = words;
-  }
-
-  showFrame(frame, frames) {
-    this.root.querySelector("[data-place=frame]").textContent = `${frame + 1}/${frames}`;
-  }
-
   render() {
-    const view = { ...this, waiting: this.outbox.size };
-    this.root.querySelector(".label-page").classList.toggle("empty", !this.current);
-    this.root.querySelector(".label-page").classList.toggle("looking-back", this.place > 0);
-    this.say("state", this.sentence());
-    this.say("mine", mineSentence(view));
-    this.say("past", this.place ? `You said: ${SAID[this.current.value]}. Answer again to change it.` : "");
-    this.renderProgress();
-    this.renderButtons();
+    this.view.render({ ...this, player: this.player, waiting: this.outbox.size, idle: this.idle });
   }
 
-  renderProgress() {
-    const { labels = 0, budget = 1 } = this.status ?? {};
-    const bar = this.root.querySelector("progress");
-    bar.max = Math.max(1, budget);
-    bar.value = labels;
-    this.say("progress", this.status ? `${labels} of ${budget} labels` : "");
-    this.say("rate", rate(this.times));
-  }
-
-  renderButtons() {
-    for (const button of this.root.querySelectorAll("button[data-action]")) {
-      const hint = button.querySelector("kbd");
-      if (hint) hint.textContent = this.keys.on ? this.keys.label(button.dataset.action) : "";
-      if (button.dataset.action in VALUES) {
-        button.disabled = !this.current;
-        button.setAttribute("aria-pressed", String(this.place > 0 && this.current?.value === VALUES[button.dataset.action]));
-      }
-    }
-    this.root.querySelector("[data-action=pause] span").textContent = this.player.paused ? "Play" : "Pause";
-    this.root.querySelector("[data-action=slow]").setAttribute("aria-pressed", String(this.player.speed < 1));
-    this.root.querySelector("[data-action=network]").setAttribute("aria-pressed", String(this.player.asNetwork));
-    this.root.querySelector("[data-action=back]").disabled = this.place >= this.past.length;
-    for (const name of ["withdraw", "keep"]) this.root.querySelector(`[data-action=${name}]`).hidden = !this.place;
-  }
-
-  sentence() {
-    const status = this.status;
-    if (!status) return "Looking for the run …";
-    if (this.current) return status.sentence;
-    if (status.labels >= status.budget) return `All ${status.budget} labels are given. Thank you! ${status.sentence}`;
-    if (status.undrawn > 0) return `Drawing ${status.undrawn} pairs for you … ${status.sentence}`;
-    if (status.state === "finished") return status.sentence;
-    return `No pair is open for you now: the agent makes new ones while it trains, or others have them. ${status.sentence}`;
+  get idle() {
+    return Date.now() - this.active > IDLE;
   }
 
   close() {
@@ -294,21 +264,6 @@ class LabelPage {
     this.deck.close();
     this.outbox.close();
   }
-}
-
-function mineSentence({ saved, late, waiting }) {
-  const parts = [`${saved} saved`];
-  if (waiting) parts.push(`${waiting} on the way`);
-  if (late) parts.push(`${late} came late (kept, not used)`);
-  return parts.join(" · ");
-}
-
-// Labels per minute over the last five minutes.
-function rate(times) {
-  const recent = times.filter((time) => time > Date.now() - 300_000);
-  if (recent.length < 3) return "";
-  const minutes = (Date.now() - recent[0]) / 60_000;
-  return `${Math.round(recent.length / Math.max(minutes, 0.05))} per minute`;
 }
 
 // Told to whoever measures or tests the page.
