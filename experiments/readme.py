@@ -85,10 +85,14 @@ def _provenance(summaries: Sequence[GroupSummary]) -> str:
     steps = sorted({int(run.steps_planned) for run in runs})
     commits = dict.fromkeys(run.commit[:10] for run in runs)
     return (
-        f"{len(runs)} runs of {' or '.join(f'{each:,}' for each in steps)} steps, "
-        f"seeds {', '.join(map(str, seeds))}, commit {', '.join(commits)}. "
-        "Brackets are 95% bootstrap intervals over seeds."
+        f"{_counted('run', len(runs))} of {' or '.join(f'{each:,}' for each in steps)} steps, "
+        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}, commit {', '.join(commits)}."
+        f"{' Brackets are 95% bootstrap intervals over seeds.' if len(seeds) > 1 else ''}"
     )
+
+
+def _counted(what: str, count: int) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 def _markdown(cells: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from experiments import readme
 from experiments.cli import COMMANDS
+from experiments.report_data import read_data
 from prefrl.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +70,14 @@ def test_every_file_that_the_tree_names_exists() -> None:
 
 def test_the_results_are_those_of_the_committed_data() -> None:
     assert readme.fill(README) == README, "run `make readme`"
+
+
+def test_the_headline_is_that_of_the_data() -> None:
+    (run,) = [one for one in read_data(ROOT / "experiments/results/atari") if one.reward == "learned"]
+    headline = " ".join(README.split("**")[1].split())
+    minutes = round(run.number("wall_seconds") / 60)
+    assert headline.startswith(f"Pong at {run.number('true_return_mean'):.1f} points out of 21")
+    assert f"in {minutes} minutes from {run.labels:,} answers" in headline
 
 
 def test_results_without_a_pair_of_markers_are_refused() -> None:
