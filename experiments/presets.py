@@ -31,10 +31,7 @@ MUJOCO = TrainConfig(
     rollout_steps=128,  # long enough for segments of 60 steps to begin anywhere
     policy=PolicyConfig(initial_log_std=-0.5),
     # A learning rate that follows the KL: three times the return of 3e-4 falling to zero on half-cheetah.
-    ppo=PPOConfig(discount=0.99, gae_lambda=0.95, minibatch_size=1024, epochs=10, target_kl=0.02),
-    # Fewer and shorter fits than more of them: equally good here, and half the time.
-    query=QueryConfig(sessions=15),
-    reward_model=RewardConfig(fit=FitConfig(max_gradient_steps=40)),
+    ppo=PPOConfig(discount=0.99, gae_lambda=0.95, minibatch_size=512, epochs=10, target_kl=0.02),
 )
 
 ATARI = TrainConfig(
