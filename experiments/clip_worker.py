@@ -16,7 +16,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from experiments.clip_drawing import draw_clip
 from experiments.options import parse_options
 from prefrl.clip_files import FOLDER, note_path, read_note
 from prefrl.control.run_settings import load_config, run_name
@@ -111,6 +110,8 @@ def _work_on(run: Path, config: ClipsConfig, stop: threading.Event) -> int:
         print(f"{run}: {error}", flush=True)
         return 0
     missing = missing_clips(run, queries)
+    from experiments.clip_drawing import draw_clip  # after --help: it needs the worlds and torch
+
     for item in missing[:20]:  # then look again: other runs wait, and the queue has moved on
         if stop.is_set():
             break
