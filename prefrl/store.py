@@ -20,11 +20,9 @@ from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Purpose, Query, Remark, RemarkKind
 from prefrl.journal import Journal, Record, read_records
 from prefrl.store_engine import make_engine, reading, store_url, writing
-from prefrl.store_health import check_store
 from prefrl.store_leases import (
     came_late,
     come_late,
-    is_late,
     is_open,
     lease_queries,
     release_queries,
@@ -41,8 +39,6 @@ from prefrl.store_schema import (
     remarks,
     store_format,
 )
-
-__all__ = ["Counts", "FeedbackStore", "Intake", "check_store", "rebuild_store"]
 
 
 @dataclass(frozen=True)
@@ -131,7 +127,8 @@ class FeedbackStore:
             self._meet_journal(connection)
             late = come_late(connection, answer, overlap=overlap)
             self._note(connection, accept_records(connection, [answer, *([late] if late else [])]))
-            return not is_late(connection, answer)
+            late_answer = select(answers.c.id).where(answers.c.id == answer.id, came_late(answers))
+            return connection.execute(late_answer).first() is None
 
     def late(self, run: str) -> set[tuple[str, str]]:
         """(query id, labeller) of the answers of a run that came too late to be fitted."""
@@ -283,23 +280,3 @@ class FeedbackStore:
                 warnings.warn(f"{self.journal.path} from byte {committed}: {problem}", stacklevel=4)
             length = self.journal.length()
         connection.execute(update(store_format).values(journal_bytes=length))
-
-
-def rebuild_store(journal: str | Path, path: str | Path) -> Intake:
-    """Make a store from a journal or an export; in one that is there, add only what is missing.
-
-    Torn and unreadable lines are left out and reported. Raises `UsageError` where the journal is missing, and
-    where the file at `path` is damaged or no store: move that one away first.
-    """
-    source, target = Path(journal), Path(path)
-    if not source.is_file():
-        raise UsageError(f"there is no journal at {source}: check the path")
-    if source.resolve() != target.with_suffix(".jsonl").resolve():
-        with FeedbackStore(target) as store:
-            return store.import_jsonl(source)
-    made = not target.exists()
-    with FeedbackStore(target) as store:  # opening takes in what the store lacks of the journal beside it
-        intake = store.import_jsonl(source)
-        if not made:
-            return intake
-        return Intake(intake.known, 0, tuple(dict.fromkeys([*store.repairs, *intake.problems])))

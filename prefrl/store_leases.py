@@ -90,13 +90,3 @@ def come_late(connection: Connection, answer: Answer, *, overlap: int) -> Remark
         labeller=answer.labeller,
         made_at=answer.answered_at,
     )
-
-
-def is_late(connection: Connection, answer: Answer) -> bool:
-    """Whether the labeller of an answer had been too late with its query."""
-    statement = select(remarks.c.id).where(
-        remarks.c.kind == str(RemarkKind.LATE),
-        remarks.c.subject == answer.query_id,
-        remarks.c.labeller == answer.labeller,
-    )
-    return connection.execute(statement).first() is not None

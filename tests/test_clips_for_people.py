@@ -4,7 +4,6 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -130,10 +129,9 @@ def test_every_frame_is_where_the_sheet_says(tmp_path: Path, count: int) -> None
 
 
 def test_a_segment_that_cannot_be_drawn_says_why(run: Path, store: FeedbackStore) -> None:
-    first, second = store.queries("human")[0].items
+    first, _ = store.queries("human")[0].items
     (run / "segments" / f"{first}.npz").write_bytes(b"torn")
     assert "missing or damaged" in draw_clip(run, "probe-target", first).problem
-    assert "not the states of half-cheetah" not in draw_clip(run, "half-cheetah", second).problem
     note = read_note(run, first)
     assert note is not None
     assert note.sheet is None
@@ -220,7 +218,6 @@ def test_old_clips_are_deleted_and_wanted_ones_never(run: Path, store: FeedbackS
     assert delete_old_clips(run, 0, wanted=kept) > 0
     assert all(read_note(run, item) is not None for item in kept)
     assert read_note(run, queries[-1].items[0]) is None
-    assert replace(ClipsConfig(), keep=1).keep == 1
 
 
 @pytest.mark.parametrize("settings", [{"ahead": 0}, {"keep": 0}, {"poll_seconds": 0.0}])

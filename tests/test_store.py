@@ -28,8 +28,10 @@ from prefrl.feedback import (
     Value,
     newest_answers,
 )
-from prefrl.store import Counts, FeedbackStore, check_store, rebuild_store
+from prefrl.store import Counts, FeedbackStore
 from prefrl.store_engine import writing
+from prefrl.store_health import check_store
+from prefrl.store_rebuild import rebuild_store
 
 
 def pair(number: int, *, run: str = "run", purpose: Purpose = Purpose.TRAINING) -> Query:

@@ -17,7 +17,9 @@ from small_disk import files_limited_to
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Source
 from prefrl.journal import Journal, encode_line
-from prefrl.store import FeedbackStore, check_store, rebuild_store
+from prefrl.store import FeedbackStore
+from prefrl.store_health import check_store
+from prefrl.store_rebuild import rebuild_store
 
 PRELUDE = """
 import sys

@@ -203,7 +203,7 @@ def describe(view: RunView, *, labels: int) -> tuple[str, str]:
     if status is None:
         return "unknown", "The run has not said what it is doing yet."
     if status.lost:
-        return "lost", f"The run's process is gone. Go on with: prefrl train --resume --run {view.name}"
+        return "lost", f"The run's process is gone. Go on with: prefrl train --resume --run {view.path}"
     match status.state:
         case State.WAITING:
             return "waiting", f"The agent waits for {status.message}."
