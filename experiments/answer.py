@@ -23,8 +23,8 @@ from experiments.options import parse_options
 from prefrl.errors import UsageError
 from prefrl.feedback import Query, Source
 from prefrl.files import explained_disk_errors
-from prefrl.labelling import Labelling, query_value
-from prefrl.runlog import SUMMARY
+from prefrl.labellers.labelling import Labelling, query_value
+from prefrl.runs.log import SUMMARY
 
 if TYPE_CHECKING:
     from prefrl.control.config import TrainConfig
@@ -79,7 +79,7 @@ def run_answer(config: AnswerConfig) -> int:
         WorldError: clips that cannot be drawn here.
     """
     from prefrl.control.run_settings import load_config, run_name
-    from prefrl.store import FeedbackStore
+    from prefrl.store.feedback_store import FeedbackStore
 
     settings = load_config(config.run)
     if settings.reward != "learned" or settings.teacher != "human":

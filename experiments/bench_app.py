@@ -26,7 +26,7 @@ from experiments.person_figures import figures_of
 from experiments.report_tables import text_table
 from experiments.scripted_person import ScriptedPerson, Sitting, sit
 from prefrl.errors import UsageError
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 Name = Literal["label", "pages"]
 Size = Literal["empty", "small", "large", "damaged"]

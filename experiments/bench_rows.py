@@ -15,7 +15,7 @@ from typing import Any
 from experiments.report_tables import text_table
 from prefrl.errors import UsageError
 from prefrl.files import explained_disk_errors, mend_lines
-from prefrl.provenance import provenance
+from prefrl.runs.provenance import provenance
 
 HEADER = ["benchmark", "contender", "steps/s", "PrefRL is", "last time", "return", "fitting"]
 HEADER += ["steps", "labels", "seeds"]

@@ -82,7 +82,7 @@ def raw_batch(task: str, num_envs: int, threads: int) -> Iterator[tuple[Step, Ca
 
     from envs.mujoco_model import load_model, quiet_mujoco
     from envs.mujoco_tasks import MUJOCO_TASKS
-    from prefrl.provenance import usable_cores
+    from prefrl.runs.provenance import usable_cores
 
     settings = MUJOCO_TASKS[task]
     batch = Batch(load_model(settings.model_file), num_envs, threads or usable_cores())

@@ -126,7 +126,7 @@ def is_whole(checkpoint: Path) -> bool:
 
 def unnamed_segments(run: Path) -> list[Path]:
     """Segments that no query in the run's store names; none where the store is elsewhere."""
-    from prefrl.store import FeedbackStore
+    from prefrl.store.feedback_store import FeedbackStore
 
     if not (run / "feedback.sqlite").is_file():
         print(f"{run}: no feedback.sqlite tells which segments are labelled, so all are kept")

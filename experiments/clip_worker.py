@@ -34,9 +34,9 @@ from prefrl.clip_files import (
 from prefrl.control.run_settings import load_config, run_name
 from prefrl.errors import UsageError
 from prefrl.feedback import MAX_REMARK, Purpose, Query, Remark, RemarkKind, make_id
-from prefrl.response_files import holds_texts
-from prefrl.runlog import CONFIG
-from prefrl.store import FeedbackStore
+from prefrl.runs.log import CONFIG
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.response_files import holds_texts
 
 STORE = "feedback.sqlite"
 NICE = 15

@@ -21,7 +21,7 @@ import tyro
 from envs.tasks import GAME_NAMES
 from experiments.options import parse_options
 from prefrl.errors import UsageError
-from prefrl.runlog import METRICS, RunFolder, read_metrics
+from prefrl.runs.log import METRICS, RunFolder, read_metrics
 
 STEPS = {"game": 40_960, "robot": 100_000}
 TIMES = ("steps_per_second", "wall_seconds", "seconds", "fit_seconds")
@@ -240,7 +240,7 @@ def _timeless(figures: dict[str, Any]) -> dict[str, Any]:
 
 def _feedback(folder: Path) -> list[object]:
     """Every query and answer; ids carry the run's name, so they are told apart by position."""
-    from prefrl.store import FeedbackStore
+    from prefrl.store.feedback_store import FeedbackStore
 
     with FeedbackStore(folder / "feedback.sqlite", must_exist=True) as store:
         queries = store.queries(folder.name)

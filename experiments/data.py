@@ -11,14 +11,14 @@ import tyro
 
 from experiments.options import parse_options
 from experiments.unirlhf import read_uni_rlhf
-from prefrl.backups import make_backup
 from prefrl.errors import UsageError
-from prefrl.exports import json_lines, preference_rows, read_any_records, write_records
 from prefrl.files import explained_disk_errors, write_atomically
-from prefrl.response_files import holds_texts, read_responses
-from prefrl.store import FeedbackStore, Intake
-from prefrl.store_health import check_store
-from prefrl.store_rebuild import rebuild_store
+from prefrl.store.backups import make_backup
+from prefrl.store.exports import json_lines, preference_rows, read_any_records, write_records
+from prefrl.store.feedback_store import FeedbackStore, Intake
+from prefrl.store.health import check_store
+from prefrl.store.rebuild import rebuild_store
+from prefrl.texts.response_files import holds_texts, read_responses
 
 STORE = "feedback.sqlite"
 MOST_PROBLEMS = 20

@@ -90,7 +90,7 @@ def check_python() -> list[Check]:
 
 def check_run(run: Path) -> list[Check]:
     """The feedback store of one run folder."""
-    from prefrl.store_health import check_store
+    from prefrl.store.health import check_store
 
     if not run.is_dir():
         return [Check("fail", "store", f"{run} is no folder", "name a run folder, such as runs/demo")]

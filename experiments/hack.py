@@ -27,7 +27,7 @@ from prefrl.errors import UsageError
 from prefrl.files import explained_disk_errors
 from prefrl.fit_config import FitConfig
 from prefrl.ppo_config import PPOConfig
-from prefrl.runlog import RunFolder, read_metrics
+from prefrl.runs.log import RunFolder, read_metrics
 
 PLANTED, HONEST, ORDINARY = "probe-rigged", "probe-gauge", "half-cheetah"
 SMOOTHED = 3

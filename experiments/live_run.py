@@ -14,7 +14,7 @@ from typing import Self
 from experiments.browser import Server
 from prefrl.clip_files import FOLDER
 from prefrl.errors import UsageError
-from prefrl.run_status import RunStatus, State, read_status
+from prefrl.runs.status import RunStatus, State, read_status
 
 SECONDS_TO_BEGIN = 600.0
 SECONDS_TO_STOP = 60.0

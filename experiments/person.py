@@ -25,7 +25,7 @@ from experiments.scripted_person import ScriptedPerson, Sitting, sit
 from experiments.train import parse, settings_of, train_task
 from prefrl.errors import UsageError
 from prefrl.files import write_atomically
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 RESULT = "person.json"
 PERSON = "person"

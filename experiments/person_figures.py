@@ -13,7 +13,7 @@ import numpy as np
 from experiments.report_data import read_runs
 from experiments.scripted_person import Sitting
 from prefrl.errors import UsageError
-from prefrl.runs import Run, read_run
+from prefrl.runs.folders import Run, read_run
 from prefrl.statistics import normalised_score
 
 LATE_SHARE = 0.25

@@ -18,7 +18,7 @@ from experiments.report_figure import figure
 from experiments.report_tables import result_rows
 from prefrl.errors import UsageError
 from prefrl.files import write_atomically
-from prefrl.run_summary import GroupSummary
+from prefrl.runs.summary import GroupSummary
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path("experiments/results")

@@ -15,9 +15,9 @@ from experiments.report_page import build_page
 from experiments.report_tables import result_rows, text_table
 from prefrl.errors import UsageError
 from prefrl.files import explained_disk_errors, write_atomically
-from prefrl.run_groups import group_runs
-from prefrl.run_summary import GroupSummary, summarise_groups
-from prefrl.runs import Run
+from prefrl.runs.folders import Run
+from prefrl.runs.groups import group_runs
+from prefrl.runs.summary import GroupSummary, summarise_groups
 
 _ON_THE_TERMINAL = (
     "task",

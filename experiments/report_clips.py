@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from prefrl.runs import Run
+from prefrl.runs.folders import Run
 
 _TYPES = {"WEBP": "image/webp", "GIF": "image/gif"}
 _QUERIES = 4  # how many queries of a run are shown

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from experiments.report_charts import Chart, Series
 from experiments.report_marks import Style, format_interval, format_number
-from prefrl.run_curves import finite_curve, mean_curve
-from prefrl.run_groups import Group
+from prefrl.runs.curves import finite_curve, mean_curve
+from prefrl.runs.groups import Group
 from prefrl.statistics import Interval
 
 FloatArray = NDArray[np.float64]

@@ -18,7 +18,7 @@ import numpy as np
 from experiments.report_curves import DRAWN
 from prefrl.errors import UsageError
 from prefrl.files import explained_disk_errors, write_atomically
-from prefrl.runs import FloatArray, Run, find_runs, read_run
+from prefrl.runs.folders import FloatArray, Run, find_runs, read_run
 
 RUNS, CURVES = "runs.csv", "curves.csv"
 POINTS = 60

@@ -15,8 +15,8 @@ from experiments.report_curves import Styles, chart_rows, method_styles, task_ch
 from experiments.report_marks import format_interval, format_number, swatch
 from experiments.report_style import STYLE
 from experiments.report_tables import RESULT_COLUMNS, html_table, result_rows
-from prefrl.run_groups import Group
-from prefrl.run_summary import GroupSummary
+from prefrl.runs.groups import Group
+from prefrl.runs.summary import GroupSummary
 
 
 def build_page(

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 
 from experiments.report_marks import format_interval, format_number
-from prefrl.run_summary import GroupSummary
+from prefrl.runs.summary import GroupSummary
 
 # Places in the header of `result_rows`: what was reached, what it cost; each begins with task and method.
 RESULT_COLUMNS = ((0, 1, 2, 3, 4, 5, 6), (0, 1, 7, 8, 9, 10, 11, 12, 13))

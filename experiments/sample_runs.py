@@ -19,9 +19,9 @@ from experiments.presets import preset
 from prefrl.clip_files import ClipNote, Sheet, save_note, save_sheet
 from prefrl.config_io import config_to_dict
 from prefrl.feedback import Answer, Kind, Query, Source, make_id
-from prefrl.run_status import State, StatusWriter
-from prefrl.runlog import CONFIG, METRICS, RunFolder
-from prefrl.store import FeedbackStore
+from prefrl.runs.log import CONFIG, METRICS, RunFolder
+from prefrl.runs.status import State, StatusWriter
+from prefrl.store.feedback_store import FeedbackStore
 
 TASK = "half-cheetah"
 LABELLERS = ("ada", "bob", "eve")

@@ -18,7 +18,7 @@ import numpy as np
 from experiments.browser import PATIENCE, LabelPage
 from prefrl.clip_files import read_note
 from prefrl.errors import UsageError
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 from prefrl.teachers import make_teacher
 
 KEYS = {1.0: "ArrowLeft", 0.5: "ArrowUp", 0.0: "ArrowRight"}

@@ -27,7 +27,7 @@ from experiments.options import parse_options
 from experiments.scripted_person import ScriptedPerson, Sitting, sit
 from prefrl.errors import UsageError
 from prefrl.files import write_atomically
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 RUN = "soak"
 TOLERATED_SHARE = 0.1

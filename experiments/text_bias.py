@@ -22,12 +22,12 @@ from experiments.text_samples import sample_text
 from prefrl.errors import UsageError
 from prefrl.feedback import Source
 from prefrl.files import write_atomically
-from prefrl.labelling import Labelling
-from prefrl.preference_effects import Effect, find_effects
-from prefrl.provenance import git_commit
-from prefrl.store import FeedbackStore
-from prefrl.text_features import FEATURES, text_features
-from prefrl.text_votes import ANSWERS_NEEDED, Votes, read_votes
+from prefrl.labellers.labelling import Labelling
+from prefrl.runs.provenance import git_commit
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.features import FEATURES, text_features
+from prefrl.texts.preference_effects import Effect, find_effects
+from prefrl.texts.votes import ANSWERS_NEEDED, Votes, read_votes
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any
 from experiments.text_formats import ResponseGroup
 from prefrl.errors import UsageError
 from prefrl.feedback import Kind, Query, make_id
-from prefrl.response_files import TASK, Response, append_responses, prompt_id, read_responses
-from prefrl.runlog import CONFIG, RunFolder
-from prefrl.store import FeedbackStore
+from prefrl.runs.log import CONFIG, RunFolder
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.response_files import TASK, Response, append_responses, prompt_id, read_responses
 
 STORE = "feedback.sqlite"
 

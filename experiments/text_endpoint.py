@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from prefrl.errors import UsageError
 from prefrl.feedback_checks import check_text, shortened
-from prefrl.response_files import LONGEST_TEXT
+from prefrl.texts.response_files import LONGEST_TEXT
 
 PATH = "/chat/completions"
 LOCAL = {"localhost", "127.0.0.1", "::1"}

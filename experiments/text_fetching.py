@@ -10,7 +10,7 @@ from experiments.text_collection import Collection
 from experiments.text_endpoint import Endpoint, NoAnswerError
 from experiments.text_formats import prompt_text
 from prefrl.errors import UsageError
-from prefrl.response_files import Response, append_responses
+from prefrl.texts.response_files import Response, append_responses
 
 HOPELESS = 3
 """Failures in a row after which we stop asking."""

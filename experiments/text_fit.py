@@ -17,10 +17,10 @@ import tyro
 from experiments.options import parse_options
 from experiments.text_collection import STORE, Collection
 from prefrl.errors import UsageError
-from prefrl.store import FeedbackStore
-from prefrl.text_features import FEATURES
-from prefrl.text_fit_file import Curve, TextFit, save_text_fit
-from prefrl.text_votes import ANSWERS_NEEDED, Votes, read_votes
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.features import FEATURES
+from prefrl.texts.fit_file import Curve, TextFit, save_text_fit
+from prefrl.texts.votes import ANSWERS_NEEDED, Votes, read_votes
 
 POINTS = 25
 """Of a curve."""

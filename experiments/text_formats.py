@@ -20,7 +20,7 @@ from typing import Any
 from prefrl.errors import UsageError
 from prefrl.feedback_checks import check_name, check_text, shortened
 from prefrl.files import explained_disk_errors
-from prefrl.response_files import LONGEST_TEXT
+from prefrl.texts.response_files import LONGEST_TEXT
 
 MOST_RESPONSES = 5
 ROLES = ("system", "user", "assistant", "tool")

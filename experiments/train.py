@@ -14,7 +14,7 @@ from experiments.options import parse_options
 from experiments.presets import preset
 from prefrl.control.config import TrainConfig
 from prefrl.errors import UsageError
-from prefrl.run_names import run_folder_name
+from prefrl.runs.names import run_folder_name
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from experiments.numpy_pickles import read_arrays
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Source, make_id
-from prefrl.journal import Record
+from prefrl.store.journal import Record
 
 NAME = re.compile(
     r"^human_label_domain_(?P<domain>[\w.-]+?)_env_(?P<env>[\w.-]+)_num_\d+_len_(?P<length>\d+)_(?P<id>\w+)\.pkl$"

@@ -8,7 +8,7 @@ import pytest
 from browser_fixtures import browser, serve  # noqa: F401 - fixtures
 from hypothesis import settings
 
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 # Deterministic, and without a deadline: machines that are busy must not fail a test.
 settings.register_profile("prefrl", deadline=None, derandomize=True, database=None)

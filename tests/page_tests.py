@@ -9,8 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from prefrl.feedback import Answer, Kind, Query, Source
-from prefrl.run_status import STATUS
-from prefrl.store import FeedbackStore
+from prefrl.runs.status import STATUS
+from prefrl.store.feedback_store import FeedbackStore
 from ui import here
 from ui.here import FOLDER
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefrl.agreement import Level, krippendorff_alpha, pairwise_agreement
+from prefrl.labellers.agreement import Level, krippendorff_alpha, pairwise_agreement
 from prefrl.statistics import wilson_interval
 
 NONE = 0

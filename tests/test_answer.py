@@ -23,8 +23,8 @@ from experiments.answer_keys import KEYS, Act, Key, LineKeys
 from prefrl.control.segment_files import load_segments
 from prefrl.errors import UsageError
 from prefrl.feedback import Kind, Query, Source
-from prefrl.labelling import Labelling, query_value
-from prefrl.store import FeedbackStore
+from prefrl.labellers.labelling import Labelling, query_value
+from prefrl.store.feedback_store import FeedbackStore
 
 LABELS = 16
 PAIRS = 6

@@ -21,7 +21,7 @@ from prefrl.ensemble import RewardEnsemble
 from prefrl.fit_config import FitConfig
 from prefrl.fitting import FeedbackSet, RewardFitter
 from prefrl.likelihoods import pair_log_likelihood_loss
-from prefrl.runlog import read_metrics
+from prefrl.runs.log import read_metrics
 
 CONFIG = FitConfig(first_gradient_steps=8, max_gradient_steps=4, batch_size=4)
 

@@ -11,8 +11,8 @@ import pytest
 from fake_runs import make_run
 from page_tests import opened, shown_runs, words
 
-from prefrl.run_groups import group_runs
-from prefrl.run_summary import summarise_groups
+from prefrl.runs.groups import group_runs
+from prefrl.runs.summary import summarise_groups
 from prefrl.statistics import normalised_score
 from ui import here, page_baselines
 from ui.charts import columns, in_words, spec

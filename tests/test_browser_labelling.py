@@ -10,7 +10,7 @@ from waiting_run import make_waiting_run
 
 from experiments.browser import LabelPage
 from prefrl.feedback import RemarkKind
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 pytestmark = pytest.mark.browser
 RUN = "human"

@@ -12,7 +12,7 @@ from experiments.bench_pages import WatchedPage, page_addresses, visit_pages
 from experiments.browser import new_page
 from experiments.sample_runs import SIZES, make_human_run
 from prefrl.errors import UsageError
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 SERIOUS = {"serious", "critical"}
 STREAMLITS_OWN = ["[data-testid=stCode]"]

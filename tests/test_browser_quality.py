@@ -10,8 +10,8 @@ from waiting_run import make_waiting_run
 
 from experiments.browser import LabelPage
 from prefrl.feedback import Purpose
-from prefrl.quality import expected_values
-from prefrl.store import FeedbackStore
+from prefrl.labellers.quality import expected_values
+from prefrl.store.feedback_store import FeedbackStore
 
 pytestmark = pytest.mark.browser
 RUN = "human"

@@ -11,7 +11,7 @@ from waiting_run import make_waiting_run
 
 from experiments.browser import PATIENCE, READY, Server
 from prefrl.access import Role, grant_access, revoke_access
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 pytestmark = pytest.mark.browser
 

@@ -9,8 +9,8 @@ import pytest
 from text_pairs import SCRIPT, make_collection, numbered_pair
 
 from experiments.browser import PATIENCE, LabelPage
-from prefrl.response_files import read_responses
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.response_files import read_responses
 
 pytestmark = pytest.mark.browser
 NAME = "texts"

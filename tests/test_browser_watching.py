@@ -9,7 +9,7 @@ import pytest
 
 from experiments.browser import READY
 from prefrl.processes import process_mark, terminate
-from prefrl.run_status import RunStatus, State, read_status
+from prefrl.runs.status import RunStatus, State, read_status
 
 pytestmark = pytest.mark.browser
 NAME = "probe-target-true-s0"

@@ -15,7 +15,7 @@ import pytest
 from experiments.clean import CleanConfig, describe_run, run_clean
 from prefrl.errors import UsageError
 from prefrl.feedback import Kind, Query
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 
 @pytest.fixture

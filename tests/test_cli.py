@@ -15,7 +15,7 @@ import pytest
 from small_disk import files_limited_to
 
 from experiments import cli
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 TINY = [
     "--steps", "512", "--labels", "16", "--num-envs", "8", "--rollout-steps", "32", "--num-threads", "1",

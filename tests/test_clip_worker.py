@@ -26,8 +26,8 @@ from prefrl.clip_files import (
 )
 from prefrl.control.build import make_device, make_learner
 from prefrl.feedback import Purpose, Query, RemarkKind
-from prefrl.labelling import Labelling
-from prefrl.store import FeedbackStore
+from prefrl.labellers.labelling import Labelling
+from prefrl.store.feedback_store import FeedbackStore
 
 RUN = "human"
 

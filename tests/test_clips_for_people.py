@@ -24,7 +24,7 @@ from prefrl.control.evaluation import evaluate_policy
 from prefrl.control.segment_files import load_segments
 from prefrl.errors import UsageError
 from prefrl.fit_config import FitConfig
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 
 def die_waiting(row: dict[str, Any]) -> None:

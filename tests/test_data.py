@@ -14,11 +14,11 @@ from test_store import full_answers
 from experiments import cli
 from experiments.numpy_pickles import read_arrays
 from prefrl.errors import UsageError
-from prefrl.exports import read_any_records
 from prefrl.feedback import Answer, Kind, Purpose, Query, Remark, RemarkKind, Source
-from prefrl.labeller_weights import set_weight
-from prefrl.response_files import Response, append_responses
-from prefrl.store import FeedbackStore
+from prefrl.labellers.weights import set_weight
+from prefrl.store.exports import read_any_records
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.response_files import Response, append_responses
 
 NAME = "domain_atari_env_boxing-medium-v0_num_4_len_40_072c618722e34982afe250607e4b7e5e.pkl"
 

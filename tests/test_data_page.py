@@ -10,8 +10,8 @@ from test_labellers_page import fill
 from test_watching_pages import opened, runs, words  # noqa: F401 - a fixture among them
 
 from prefrl.access import Role, grant_access
-from prefrl.journal import encode_line
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.store.journal import encode_line
 from ui import here, page_data, visitors
 from ui.here import workplace
 
@@ -70,7 +70,7 @@ def test_counts_checks_and_backups(runs: Path) -> None:  # noqa: F811
 
 @pytest.mark.parametrize("form", list(page_data.FORMS))
 def test_what_the_page_exports_can_be_taken_in(runs: Path, tmp_path: Path, form: str) -> None:  # noqa: F811
-    from prefrl.exports import read_any_records
+    from prefrl.store.exports import read_any_records
 
     fill(runs)
     view = workplace().run("mine")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prefrl.dawid_skene import fit_dawid_skene
+from prefrl.labellers.dawid_skene import fit_dawid_skene
 
 # Dawid and Skene 1979, table 1: 45 patients, of whom observer 1 judged each three times, the others once.
 OBSERVER_1 = (

@@ -11,7 +11,7 @@ from experiments import doctor, machine
 from experiments.doctor import DoctorConfig, run_doctor
 from experiments.machine import Check
 from prefrl.feedback import Kind, Query
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from prefrl import store as store_module
-from prefrl.backups import erase_everywhere, list_backups, make_backup
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Remark, RemarkKind, Source
-from prefrl.labeller_weights import labeller_weights, set_weight
-from prefrl.store import FeedbackStore
-from prefrl.store_health import check_store
-from prefrl.store_rebuild import rebuild_store
+from prefrl.labellers.weights import labeller_weights, set_weight
+from prefrl.store import feedback_store as store_module
+from prefrl.store.backups import erase_everywhere, list_backups, make_backup
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.store.health import check_store
+from prefrl.store.rebuild import rebuild_store
 
 NAME = "Wilhelmina Ångström"
 """Long and odd enough to be found in any file that holds it."""
@@ -123,9 +123,9 @@ def test_somebody_else_may_still_change_nothing_afterwards(tmp_path: Path) -> No
 
 DIE = """
 import os, sys
-from prefrl import store as module
-from prefrl.journal import Journal
-from prefrl.store import FeedbackStore
+from prefrl.store import feedback_store as module
+from prefrl.store.journal import Journal
+from prefrl.store.feedback_store import FeedbackStore
 
 def die(*_): os._exit(9)
 

@@ -20,7 +20,7 @@ from experiments.hack import (
 )
 from prefrl.diagnostics import SessionReport, save_session
 from prefrl.errors import UsageError
-from prefrl.runlog import RunFolder
+from prefrl.runs.log import RunFolder
 
 
 def outcome(*, planted: bool = True, fell_at: int | None = 500, rang_at: int | None = 400) -> Outcome:

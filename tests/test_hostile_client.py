@@ -13,7 +13,7 @@ from waiting_run import make_waiting_run
 
 from prefrl.access import ACCESS, Role, grant_access
 from prefrl.feedback import make_id
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 from ui.api import api_routes
 from ui.desk import LONGEST_SECONDS, Desk
 from ui.door import Door

@@ -17,9 +17,9 @@ from prefrl.control.rollouts import Collector
 from prefrl.control.segment_files import load_segments
 from prefrl.control.training import make_agent
 from prefrl.feedback import Remark, RemarkKind, make_id
-from prefrl.labelling import Labelling
-from prefrl.runlog import read_metrics
-from prefrl.store import FeedbackStore
+from prefrl.labellers.labelling import Labelling
+from prefrl.runs.log import read_metrics
+from prefrl.store.feedback_store import FeedbackStore
 
 HUMAN = tiny(teacher="human", labels=16, steps=1024, query={"open_queries": 6, "max_steps_per_label": 200})
 INITIAL = 4

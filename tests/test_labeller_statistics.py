@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prefrl.answer_table import AnswerTable
 from prefrl.feedback import Answer, Kind, Purpose, Query, Remark, RemarkKind, Source, Value
-from prefrl.labeller_statistics import LabellingStatistics, labelling_statistics, same_answer
+from prefrl.labellers.statistics import LabellingStatistics, labelling_statistics, same_answer
 from prefrl.statistics import wilson_interval
-from prefrl.store import FeedbackStore
+from prefrl.store.answer_table import AnswerTable
+from prefrl.store.feedback_store import FeedbackStore
 
 
 def pair(number: int, purpose: Purpose = Purpose.TRAINING, **more: object) -> Query:

@@ -16,9 +16,9 @@ from torch import Tensor
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Remark, RemarkKind, Source
 from prefrl.fitting import FeedbackSet, bootstrap_counts
-from prefrl.labeller_weights import labeller_weights, set_weight
-from prefrl.labelling import Labelling
-from prefrl.store import FeedbackStore
+from prefrl.labellers.labelling import Labelling
+from prefrl.labellers.weights import labeller_weights, set_weight
+from prefrl.store.feedback_store import FeedbackStore
 
 
 def fitted(problem: Problem, feedback: FeedbackSet) -> tuple[Tensor, float]:

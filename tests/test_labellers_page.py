@@ -12,10 +12,10 @@ from test_watching_pages import opened, runs, words  # noqa: F401 - a fixture am
 
 from prefrl.access import Role, grant_access
 from prefrl.feedback import Answer, Kind, Purpose, Query, RemarkKind, Source
-from prefrl.labeller_statistics import labelling_statistics
-from prefrl.labeller_weights import labeller_weights
-from prefrl.quality import expectation
-from prefrl.store import FeedbackStore
+from prefrl.labellers.quality import expectation
+from prefrl.labellers.statistics import labelling_statistics
+from prefrl.labellers.weights import labeller_weights
+from prefrl.store.feedback_store import FeedbackStore
 from ui import here, visitors
 from ui.csv_text import csv_text
 from ui.page_labellers import labeller_rows

@@ -9,8 +9,8 @@ import pytest
 
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Purpose, Query, Remark, RemarkKind, Source, Value
-from prefrl.labelling import AnswerRefused, Labelling, Receipt, query_value, screen_value
-from prefrl.store import FeedbackStore
+from prefrl.labellers.labelling import AnswerRefused, Labelling, Receipt, query_value, screen_value
+from prefrl.store.feedback_store import FeedbackStore
 
 
 def pair(counter: int) -> Query:

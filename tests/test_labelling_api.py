@@ -11,7 +11,7 @@ from waiting_run import make_waiting_run
 
 from prefrl.clip_files import note_path
 from prefrl.feedback import Remark, RemarkKind
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 from ui.api import LARGEST_BODY, api_routes
 from ui.desk import MOST_ENTRIES, Desk
 from ui.tickets import SECRET, Tickets, load_secret
@@ -324,7 +324,7 @@ def test_where_nothing_can_be_stored_the_page_is_told_to_keep_its_answers(
         def full(*_: Any) -> int:
             raise OSError(28, "No space left on device")
 
-        patch.setattr("prefrl.journal.os.fsync", full)
+        patch.setattr("prefrl.store.journal.os.fsync", full)
         body = {"labeller": "ada", "answers": [entry(pair)]}
         response = client.post("/prefrl/answers", json=body)
         assert response.status_code == 503

@@ -8,8 +8,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from text_pairs import SCRIPT, make_collection, numbered_pair
 
-from prefrl.response_files import RESPONSES, read_responses
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.response_files import RESPONSES, read_responses
 from ui.api import api_routes
 from ui.desk import Desk
 from ui.tickets import Tickets

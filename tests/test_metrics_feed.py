@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefrl.runlog import METRICS, RunFolder, read_metrics, read_metrics_from
+from prefrl.runs.log import METRICS, RunFolder, read_metrics, read_metrics_from
 from ui import metrics_feed
 from ui.metrics_feed import Feeds, MetricsFeed, Thinned
 

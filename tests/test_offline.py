@@ -22,7 +22,7 @@ from prefrl.control.segments import Segments
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Purpose, Query, Source, make_id
 from prefrl.fit_config import FitConfig
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 LENGTH = 6
 LAYOUT = Layout("features", (4,))

@@ -17,8 +17,8 @@ from experiments.scripted_person import Press, ScriptedPerson, Sitting, sit
 from prefrl.clip_files import read_note
 from prefrl.control.segment_files import load_segments
 from prefrl.errors import UsageError
-from prefrl.runlog import RunFolder
-from prefrl.store import FeedbackStore
+from prefrl.runs.log import RunFolder
+from prefrl.store.feedback_store import FeedbackStore
 
 RUN = "human"
 TINY = (

@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from prefrl.preference_effects import find_effects
 from prefrl.statistics import wilson_interval
+from prefrl.texts.preference_effects import find_effects
 
 
 def objective(x: NDArray[np.float64], preference: NDArray[np.float64], beta: NDArray[np.float64]) -> float:

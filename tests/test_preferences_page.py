@@ -10,13 +10,13 @@ from streamlit.testing.v1 import AppTest
 from text_pairs import SCRIPT, make_collection, numbered_pair
 
 from prefrl.bootstrap import Interval
-from prefrl.labelling import Labelling
-from prefrl.preference_effects import Effect
-from prefrl.response_files import RESPONSES, read_responses
-from prefrl.store import FeedbackStore
-from prefrl.text_features import FEATURES
-from prefrl.text_fit_file import Curve, TextFit, save_text_fit
-from prefrl.text_votes import read_votes
+from prefrl.labellers.labelling import Labelling
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.features import FEATURES
+from prefrl.texts.fit_file import Curve, TextFit, save_text_fit
+from prefrl.texts.preference_effects import Effect
+from prefrl.texts.response_files import RESPONSES, read_responses
+from prefrl.texts.votes import read_votes
 from ui import here, page_preferences
 from ui.here import FOLDER
 from ui.page_preferences import reward_sentence, verdict

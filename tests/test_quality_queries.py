@@ -17,11 +17,11 @@ from prefrl.control.rollouts import Collector
 from prefrl.control.segment_files import load_segments
 from prefrl.control.training import make_agent
 from prefrl.feedback import Purpose, Query
-from prefrl.labeller_statistics import labelling_statistics
-from prefrl.labelling import Labelling
-from prefrl.quality import expected_values
-from prefrl.store import FeedbackStore
-from prefrl.store_rebuild import rebuild_store
+from prefrl.labellers.labelling import Labelling
+from prefrl.labellers.quality import expected_values
+from prefrl.labellers.statistics import labelling_statistics
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.store.rebuild import rebuild_store
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from experiments.report_data import read_runs
 from experiments.report_marks import Style, format_interval, format_number, format_tick, nice_ticks
 from experiments.report_tables import format_duration
 from prefrl.errors import UsageError
-from prefrl.run_groups import group_runs
-from prefrl.run_summary import summarise_groups
-from prefrl.runs import find_runs, read_run
+from prefrl.runs.folders import find_runs, read_run
+from prefrl.runs.groups import group_runs
+from prefrl.runs.summary import summarise_groups
 from prefrl.statistics import Interval
 
 NOW = datetime(2026, 1, 2, 3, 4)

@@ -12,7 +12,7 @@ from experiments.report import ReportConfig, format_table, run_report, summarise
 from experiments.report_curves import DRAWN
 from experiments.report_data import CURVES, POINTS, RUNS, read_data, read_runs, write_data
 from prefrl.errors import UsageError
-from prefrl.runs import read_run
+from prefrl.runs.folders import read_run
 
 
 @pytest.fixture

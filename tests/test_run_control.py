@@ -15,8 +15,8 @@ import pytest
 from fake_runs import make_run
 
 from prefrl.processes import process_mark
-from prefrl.run_status import STATUS, State, read_status
-from prefrl.runlog import OUTPUT, read_metrics
+from prefrl.runs.log import OUTPUT, read_metrics
+from prefrl.runs.status import STATUS, State, read_status
 from ui import run_control
 from ui.refusals import Refusal
 from ui.run_control import RunControl, last_words

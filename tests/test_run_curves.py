@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prefrl.answer_table import AnswerTable
 from prefrl.feedback import Answer, Kind, Purpose, Query, Source
-from prefrl.human_time import human_minutes
-from prefrl.run_curves import group_curve, mean_curve
-from prefrl.run_groups import Group, group_runs
-from prefrl.runs import Run, read_run
-from prefrl.store import FeedbackStore
+from prefrl.labellers.human_time import human_minutes
+from prefrl.runs.curves import group_curve, mean_curve
+from prefrl.runs.folders import Run, read_run
+from prefrl.runs.groups import Group, group_runs
+from prefrl.store.answer_table import AnswerTable
+from prefrl.store.feedback_store import FeedbackStore
 
 ROWS = [
     {"step": 0, "true_return": 0.0},

@@ -9,12 +9,12 @@ import pytest
 from tiny_runs import Killed, killed_at, run_tiny
 
 from prefrl.errors import UsageError
-from prefrl.run_lock import sole_trainer
+from prefrl.runs.lock import sole_trainer
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from prefrl.run_lock import sole_trainer
+from prefrl.runs.lock import sole_trainer
 with sole_trainer(Path(sys.argv[1])):
     print(flush=True)
     time.sleep(600)

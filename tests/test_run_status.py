@@ -11,7 +11,7 @@ import pytest
 from tiny_runs import Killed, run_tiny, tiny
 
 from prefrl.control.training import Interrupted
-from prefrl.run_status import STATUS, State, StatusWriter, read_status
+from prefrl.runs.status import STATUS, State, StatusWriter, read_status
 
 
 def writer(folder: Path, now: list[float]) -> StatusWriter:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from small_disk import files_limited_to
 
 from prefrl.errors import UsageError
-from prefrl.provenance import git_commit
-from prefrl.runlog import RunFolder, read_metrics
+from prefrl.runs.log import RunFolder, read_metrics
+from prefrl.runs.provenance import git_commit
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_opening_and_reading_a_run_loads_neither_torch_nor_tensorboard(run: RunFolder) -> None:
     code = (
-        "import sys; from prefrl.runlog import RunFolder; RunFolder.open(sys.argv[1]).read_metrics();"
+        "import sys; from prefrl.runs.log import RunFolder; RunFolder.open(sys.argv[1]).read_metrics();"
         "print({'torch', 'tensorboard', 'sqlalchemy'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code, run.path], capture_output=True, text=True, check=True)
@@ -207,7 +207,7 @@ def test_opening_and_reading_a_run_loads_neither_torch_nor_tensorboard(run: RunF
 
 def test_logging_to_tensorboard_does_not_load_torch(run: RunFolder) -> None:
     code = (
-        "import sys; from prefrl.runlog import RunFolder; RunFolder.open(sys.argv[1]).log({'step': 1});"
+        "import sys; from prefrl.runs.log import RunFolder; RunFolder.open(sys.argv[1]).log({'step': 1});"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, run.path], capture_output=True, text=True, check=True)

@@ -28,7 +28,7 @@ from prefrl.control.training import train
 from prefrl.errors import UsageError
 from prefrl.fit_config import FitConfig
 from prefrl.ppo_config import PPOConfig
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 CPU = torch.device("cpu")
 QUICK_FIT = FitConfig(first_gradient_steps=30, max_gradient_steps=10)

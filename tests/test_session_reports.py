@@ -16,7 +16,7 @@ from prefrl.control.training import make_agent
 from prefrl.diagnostics import MOST_PAIRS, read_diagnostics
 from prefrl.fitting import FeedbackSet, RewardFitter
 from prefrl.hacking_alarm import HackingAlarm
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 ALARM_FIGURES = ("alarm_evidence", "alarm_rang_at")
 

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prefrl import store_counts, store_schema
 from prefrl.errors import UsageError
 from prefrl.feedback import (
     Answer,
@@ -29,10 +28,11 @@ from prefrl.feedback import (
     Value,
     newest_answers,
 )
-from prefrl.store import Counts, FeedbackStore
-from prefrl.store_engine import writing
-from prefrl.store_health import check_store
-from prefrl.store_rebuild import rebuild_store
+from prefrl.store import counts, schema
+from prefrl.store.engine import writing
+from prefrl.store.feedback_store import Counts, FeedbackStore
+from prefrl.store.health import check_store
+from prefrl.store.rebuild import rebuild_store
 
 
 def pair(number: int, *, run: str = "run", purpose: Purpose = Purpose.TRAINING) -> Query:
@@ -209,13 +209,13 @@ def test_counts_are_counted_again_only_after_something_was_stored(
     store: FeedbackStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[int] = []
-    count = store_counts.count_labels
+    count = counts.count_labels
 
     def counting(*given: Any, **more: Any) -> Counts:
         counted.append(1)
         return count(*given, **more)
 
-    monkeypatch.setattr(store_counts, "count_labels", counting)
+    monkeypatch.setattr(counts, "count_labels", counting)
     query = pair(0)
     with FeedbackStore(tmp_path / "feedback.sqlite") as other:  # of another process, say
         for stored, labels, still_open in (
@@ -461,14 +461,14 @@ def test_a_newer_format_is_refused_and_an_older_one_is_brought_up_to_date(
     store.add([pair(0), answer("a", pair(0))])
     store.close()
     assert store.path is not None
-    monkeypatch.setattr(store_schema, "FORMAT_VERSION", 2)
-    monkeypatch.setitem(store_schema.MIGRATIONS, 1, ("CREATE TABLE added_later (id TEXT)",))
+    monkeypatch.setattr(schema, "FORMAT_VERSION", 2)
+    monkeypatch.setitem(schema.MIGRATIONS, 1, ("CREATE TABLE added_later (id TEXT)",))
     with FeedbackStore(store.path) as migrated:
         assert len(migrated.answers("run")) == 1
     with sqlite3.connect(store.path) as connection:
         assert connection.execute("SELECT version FROM store_format").fetchone() == (2,)
         assert connection.execute("SELECT count(*) FROM added_later").fetchone() == (0,)
-    monkeypatch.setattr(store_schema, "FORMAT_VERSION", 1)
+    monkeypatch.setattr(schema, "FORMAT_VERSION", 1)
     with pytest.raises(UsageError, match="format 2 and this prefrl reads up to 1: upgrade prefrl"):
         FeedbackStore(store.path)
     assert "upgrade prefrl" in check_store(store.path)[0]
@@ -540,7 +540,8 @@ def test_any_sequence_of_answers_and_undos_leaves_what_a_plain_model_says(
 
 
 def test_the_store_loads_no_torch() -> None:
-    code = "import sys, prefrl.store, prefrl.runlog; print({'torch', 'tensorboard'} & set(sys.modules))"
+    imports = "import sys, prefrl.store.feedback_store, prefrl.runs.log"
+    code = f"{imports}; print({{'torch', 'tensorboard'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

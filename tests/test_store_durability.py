@@ -16,16 +16,16 @@ from small_disk import files_limited_to
 
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Source
-from prefrl.journal import Journal, encode_line
-from prefrl.store import FeedbackStore
-from prefrl.store_health import check_store
-from prefrl.store_rebuild import rebuild_store
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.store.health import check_store
+from prefrl.store.journal import Journal, encode_line
+from prefrl.store.rebuild import rebuild_store
 
 PRELUDE = """
 import sys
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Source
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 def query(number):
     return Query(f"q{number}", "run", Kind.PAIR, (f"l{number}", f"r{number}"), counter=number)
@@ -102,15 +102,15 @@ def test_a_death_between_journal_and_commit_is_made_good_by_the_next_writer(
 ) -> None:
     filled(tmp_path)
     body = """
-    import os, prefrl.journal
-    honest = prefrl.journal.Journal.append
+    import os, prefrl.store.journal
+    honest = prefrl.store.journal.Journal.append
     def die(journal, records):
         if sys.argv[2] == "torn":
             with journal.path.open("ab") as file: file.write(b'{"record": "answer", "id": "bob-')
         else:
             honest(journal, records)
         os._exit(9)
-    prefrl.journal.Journal.append = die
+    prefrl.store.journal.Journal.append = die
     FeedbackStore(sys.argv[1]).add([answer(0, "bob")])
     """
     process = script("\n".join(line[4:] for line in body.splitlines()), tmp_path / "feedback.sqlite", moment)
@@ -308,7 +308,7 @@ def test_findings_name_what_is_damaged_unreadable_and_missing(tmp_path: Path) ->
 
 def test_a_locked_store_gives_up_with_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(tmp_path)
-    monkeypatch.setattr("prefrl.store_engine.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("prefrl.store.engine.BUSY_SECONDS", 0.05)
     store = FeedbackStore(tmp_path / "feedback.sqlite")
     holder = sqlite3.connect(tmp_path / "feedback.sqlite", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")

@@ -9,7 +9,7 @@ import pytest
 from experiments.text_bias import TextBiasConfig, run_session, run_text_bias
 from experiments.text_samples import FEWEST, MOST, sample_text
 from prefrl.errors import UsageError
-from prefrl.text_features import feature_table, split_words
+from prefrl.texts.features import feature_table, split_words
 
 ROOT = Path(__file__).parents[1]
 

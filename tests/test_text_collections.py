@@ -15,9 +15,9 @@ from experiments.text_collection import Collection
 from experiments.text_formats import ResponseGroup, read_groups, read_prompts
 from prefrl.control.run_settings import load_config
 from prefrl.errors import UsageError
-from prefrl.response_files import LONGEST_TEXT, RESPONSES, append_responses, read_responses
-from prefrl.runs import find_runs
-from prefrl.store import FeedbackStore
+from prefrl.runs.folders import find_runs
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.response_files import LONGEST_TEXT, RESPONSES, append_responses, read_responses
 
 QUESTION = [{"role": "user", "content": "Why?"}]
 

@@ -13,8 +13,8 @@ import pytest
 from experiments.text import TextConfig, run_text
 from experiments.text_endpoint import PAUSES, Endpoint, NoAnswerError, key_from
 from prefrl.errors import UsageError
-from prefrl.response_files import read_responses
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.response_files import read_responses
 
 KEY = "sk-very-secret"
 Reply = tuple[int, dict[str, str], bytes]

@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from prefrl.sentiment import BAD, GOOD, sentiment
-from prefrl.text_features import (
+from prefrl.texts.features import (
     EASIEST,
     FEATURES,
     HARDEST,
@@ -16,6 +15,7 @@ from prefrl.text_features import (
     split_words,
     text_features,
 )
+from prefrl.texts.sentiment import BAD, GOOD, sentiment
 
 
 @pytest.mark.parametrize(

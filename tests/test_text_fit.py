@@ -12,8 +12,8 @@ from text_pairs import make_collection, numbered_pair
 from experiments.text_fit import TextFitConfig, run_text_fit
 from prefrl.errors import UsageError
 from prefrl.feedback import Query, Remark, RemarkKind
-from prefrl.labeller_weights import set_weight
-from prefrl.labelling import Labelling
+from prefrl.labellers.labelling import Labelling
+from prefrl.labellers.weights import set_weight
 from prefrl.language.feature_reward import (
     FeatureRewardNetwork,
     cross_validate,
@@ -21,11 +21,11 @@ from prefrl.language.feature_reward import (
     predict,
 )
 from prefrl.member_layers import squared_norms
-from prefrl.response_files import read_responses
-from prefrl.store import FeedbackStore
-from prefrl.text_features import text_features
-from prefrl.text_fit_file import FILE, load_text_fit
-from prefrl.text_votes import Votes, read_votes
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.features import text_features
+from prefrl.texts.fit_file import FILE, load_text_fit
+from prefrl.texts.response_files import read_responses
+from prefrl.texts.votes import Votes, read_votes
 
 NAME = "texts"
 

@@ -24,9 +24,9 @@ from prefrl.control.evaluation import evaluate_policy
 from prefrl.control.training import Interrupted, make_agent, train
 from prefrl.errors import UsageError
 from prefrl.fit_config import FitConfig
-from prefrl.run_status import State, read_status
-from prefrl.runlog import OUTPUT, read_metrics
-from prefrl.store import FeedbackStore
+from prefrl.runs.log import OUTPUT, read_metrics
+from prefrl.runs.status import State, read_status
+from prefrl.store.feedback_store import FeedbackStore
 from prefrl.teachers import ScriptedTeacher
 
 CHEETAH = tiny(task="half-cheetah", evaluation_episodes=1)

@@ -9,7 +9,7 @@ from fake_runs import make_run
 from page_tests import opened, show, shown_runs, store_of, tell, words
 from streamlit.testing.v1 import AppTest
 
-from prefrl.runlog import METRICS, OUTPUT, read_metrics
+from prefrl.runs.log import METRICS, OUTPUT, read_metrics
 from ui import page_start, run_control
 from ui.run_request import Catalogue, TaskDefaults
 

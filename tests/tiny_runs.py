@@ -10,7 +10,7 @@ from prefrl.control.config import QueryConfig, RewardConfig, TrainConfig
 from prefrl.control.training import train
 from prefrl.fit_config import FitConfig
 from prefrl.ppo_config import PPOConfig
-from prefrl.runlog import read_metrics
+from prefrl.runs.log import read_metrics
 
 TIMES = ("seconds", "fit_seconds", "steps_per_second", "wall_seconds", "commit")
 """Figures that measure time, the only ones in which two equal runs differ; and what may move meanwhile."""

@@ -14,10 +14,10 @@ from typing import Any
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Purpose, Query, Value
 from prefrl.feedback_checks import check_text
-from prefrl.labelling import AnswerRefused, Labelling, query_value, screen_value
-from prefrl.quality import expected_values
-from prefrl.run_status import State
-from prefrl.text_votes import ANSWERS_NEEDED
+from prefrl.labellers.labelling import AnswerRefused, Labelling, query_value, screen_value
+from prefrl.labellers.quality import expected_values
+from prefrl.runs.status import State
+from prefrl.texts.votes import ANSWERS_NEEDED
 from ui.exhibits import Exhibits
 from ui.instructions import instructions_for
 from ui.refusals import Refusal

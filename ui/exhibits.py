@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from prefrl.clip_files import ClipNote, read_note, read_wishes, wish_clips
 from prefrl.feedback import Query
-from prefrl.response_files import Response
+from prefrl.texts.response_files import Response
 
 
 class Exhibits(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefrl.response_files import TASK
+from prefrl.texts.response_files import TASK
 
 GAMES = {
     "beam-rider": "Prefer the clip in which more enemies are shot and no ship is lost.",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from prefrl.runlog import METRICS, read_metrics_from
+from prefrl.runs.log import METRICS, read_metrics_from
 
 POINTS = 300
 """Most points of a series: about one per two pixels of a chart."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from prefrl.run_curves import Minutes, group_curve
-from prefrl.run_groups import Group, group_runs
-from prefrl.run_summary import GroupSummary, summarise_groups
+from prefrl.runs.curves import Minutes, group_curve
+from prefrl.runs.groups import Group, group_runs
+from prefrl.runs.summary import GroupSummary, summarise_groups
 from prefrl.statistics import Curve, Interval
 from ui.charts import Chart, Line, draw
 from ui.csv_text import csv_text

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from prefrl.backups import list_backups, make_backup
 from prefrl.errors import UsageError
-from prefrl.exports import json_lines, preference_rows, read_any_records, write_records
-from prefrl.store_health import check_store
+from prefrl.store.backups import list_backups, make_backup
+from prefrl.store.exports import json_lines, preference_rows, read_any_records, write_records
+from prefrl.store.health import check_store
 from ui.choice import choose_run
 from ui.here import workplace
 from ui.refusals import Refusal

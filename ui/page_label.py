@@ -11,7 +11,7 @@ import streamlit as st
 
 from prefrl.errors import UsageError
 from prefrl.feedback_checks import check_name
-from prefrl.response_files import TASK
+from prefrl.texts.response_files import TASK
 from ui.here import workplace
 from ui.instructions import instructions_for, is_game
 from ui.refusals import Refusal

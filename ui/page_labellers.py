@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from prefrl.backups import erase_everywhere
 from prefrl.bootstrap import Interval
 from prefrl.errors import UsageError
 from prefrl.feedback import RemarkKind
-from prefrl.labeller_statistics import LabellerStatistics, LabellingStatistics, labelling_statistics
-from prefrl.labeller_weights import FULL_WEIGHT, labeller_weights, set_weight
-from prefrl.quality import expected_values
+from prefrl.labellers.quality import expected_values
+from prefrl.labellers.statistics import LabellerStatistics, LabellingStatistics, labelling_statistics
+from prefrl.labellers.weights import FULL_WEIGHT, labeller_weights, set_weight
+from prefrl.store.backups import erase_everywhere
 from ui.choice import choose_run
 from ui.csv_text import csv_text
 from ui.here import workplace

@@ -9,10 +9,10 @@ import streamlit as st
 
 from prefrl.bootstrap import Interval
 from prefrl.errors import UsageError
-from prefrl.preference_effects import Effect, find_effects
-from prefrl.text_features import FEATURES, Feature
-from prefrl.text_fit_file import TextFit, load_text_fit
-from prefrl.text_votes import ANSWERS_NEEDED, Votes, read_votes
+from prefrl.texts.features import FEATURES, Feature
+from prefrl.texts.fit_file import TextFit, load_text_fit
+from prefrl.texts.preference_effects import Effect, find_effects
+from prefrl.texts.votes import ANSWERS_NEEDED, Votes, read_votes
 from ui.choice import choose_run
 from ui.here import workplace
 from ui.preference_charts import curve_chart, share_chart

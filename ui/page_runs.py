@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from prefrl.errors import UsageError
-from prefrl.runlog import RunFolder
+from prefrl.runs.log import RunFolder
 from ui.desk import describe
 from ui.here import workplace
 from ui.refusals import Refusal

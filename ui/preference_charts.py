@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from prefrl.preference_effects import Effect
-from prefrl.text_features import FEATURES
-from prefrl.text_fit_file import Curve, TextFit
+from prefrl.texts.features import FEATURES
+from prefrl.texts.fit_file import Curve, TextFit
+from prefrl.texts.preference_effects import Effect
 
 Spec = dict[str, Any]
 HEIGHT = 150

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefrl.processes import process_mark, terminate
-from prefrl.run_status import ENDED, RunStatus
-from prefrl.runlog import CONFIG, OUTPUT
+from prefrl.runs.log import CONFIG, OUTPUT
+from prefrl.runs.status import ENDED, RunStatus
 from ui.refusals import Refusal
 from ui.run_request import COMMAND, Catalogue, RunRequest
 from ui.workplace import RunView, Workplace

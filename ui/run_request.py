@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prefrl.run_names import run_folder_name
+from prefrl.runs.names import run_folder_name
 from ui.refusals import Refusal
 
 COMMAND = (sys.executable, "-m", "experiments.cli")

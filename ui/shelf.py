@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from prefrl.errors import UsageError
-from prefrl.human_time import human_minutes
-from prefrl.runlog import CONFIG, METRICS, SUMMARY
-from prefrl.runs import FloatArray, Run, read_run
+from prefrl.labellers.human_time import human_minutes
+from prefrl.runs.folders import FloatArray, Run, read_run
+from prefrl.runs.log import CONFIG, METRICS, SUMMARY
 from ui.refusals import Refusal
 from ui.workplace import Workplace
 
@@ -44,7 +44,7 @@ class Shelf:
         return runs, problems
 
     def minutes(self, run: Run) -> FloatArray:
-        """`prefrl.human_time.human_minutes` of a run of these; none where its store cannot be read."""
+        """`prefrl.labellers.human_time.human_minutes` of a run here; none where its store cannot be read."""
         if run.teacher != "human":
             return np.zeros(0)
         try:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefrl.errors import UsageError
-from prefrl.run_status import State
-from prefrl.runlog import RunFolder
+from prefrl.runs.log import RunFolder
+from prefrl.runs.status import State
 from ui.desk import describe
 from ui.run_control import RunControl
 from ui.workplace import RunView

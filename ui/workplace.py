@@ -8,10 +8,10 @@ from typing import Any
 
 from prefrl.errors import UsageError
 from prefrl.files import explained_disk_errors
-from prefrl.response_files import RESPONSES, Response, is_collection, read_responses
-from prefrl.run_status import RunStatus, read_status
-from prefrl.runlog import CONFIG, SUMMARY, RunFolder
-from prefrl.store import FeedbackStore
+from prefrl.runs.log import CONFIG, SUMMARY, RunFolder
+from prefrl.runs.status import RunStatus, read_status
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.response_files import RESPONSES, Response, is_collection, read_responses
 from ui.exhibits import Clips, Exhibits, Texts
 from ui.refusals import Refusal
 

@@ -18,7 +18,7 @@ from prefrl.control.reward_networks import PixelRewardNetwork, VectorRewardNetwo
 from prefrl.ensemble import RewardEnsemble
 from prefrl.errors import UsageError
 from prefrl.moments import RunningMoments
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 from prefrl.teachers import make_teacher
 
 

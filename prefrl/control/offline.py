@@ -25,9 +25,9 @@ from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Purpose, Query, RemarkKind
 from prefrl.fit_config import FitConfig
 from prefrl.fitting import FeedbackSet, OnEpoch, RewardFitter, bootstrap_counts
-from prefrl.labeller_weights import FULL_WEIGHT, labeller_weights
+from prefrl.labellers.weights import FULL_WEIGHT, labeller_weights
 from prefrl.likelihoods import agreement, loss_floor, pair_log_likelihood_loss
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 OFFLINE_REWARD = RewardConfig(fit=FitConfig(max_epochs=500, first_gradient_steps=5000, patience_epochs=10))
 """One fit that may take its time, where a run makes many short ones."""

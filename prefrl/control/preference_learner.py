@@ -32,11 +32,11 @@ from prefrl.ensemble import RewardEnsemble
 from prefrl.feedback import Answer, Kind, Purpose, Query, RemarkKind, Source, make_id
 from prefrl.fitting import FeedbackSet, FitReport
 from prefrl.hacking_alarm import HackingAlarm
-from prefrl.labeller_weights import FULL_WEIGHT, labeller_weights
+from prefrl.labellers.weights import FULL_WEIGHT, labeller_weights
 from prefrl.likelihoods import pair_log_likelihood_loss
 from prefrl.queries import DisagreementQueries, QuerySelector, RandomQueries, draw_candidate_pairs
 from prefrl.schedules import labels_due
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 from prefrl.teachers import Teacher
 
 SUSPECTS = 10

@@ -17,9 +17,9 @@ from prefrl.control.segment_files import save_segment
 from prefrl.control.segment_pool import SegmentPool
 from prefrl.control.segments import Segments
 from prefrl.feedback import Answer, Kind, Purpose, Query, Remark, make_id
-from prefrl.quality import expectation
+from prefrl.labellers.quality import expectation
 from prefrl.queries import CANDIDATES_PER_QUERY, draw_candidate_pairs, select_clear_pairs
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 REPEAT_GAP = 10
 """A labeller has given at least so many answers since the one that is asked for again."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from prefrl.config_io import config_from_dict, config_to_dict
 from prefrl.control.config import TrainConfig
 from prefrl.errors import UsageError
-from prefrl.response_files import is_collection
-from prefrl.runlog import RunFolder
-from prefrl.store import FeedbackStore
+from prefrl.runs.log import RunFolder
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.response_files import is_collection
 
 
 def load_config(folder: str | Path) -> TrainConfig:

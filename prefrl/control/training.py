@@ -28,12 +28,12 @@ from prefrl.control.training_loop import TrainingLoop
 from prefrl.cpu import use_cpu
 from prefrl.diagnostics import drop_sessions_after, save_session
 from prefrl.errors import UsageError
-from prefrl.provenance import provenance
-from prefrl.run_lock import sole_trainer
-from prefrl.run_status import State, StatusWriter
-from prefrl.runlog import RunFolder
+from prefrl.runs.lock import sole_trainer
+from prefrl.runs.log import RunFolder
+from prefrl.runs.provenance import provenance
+from prefrl.runs.status import State, StatusWriter
 from prefrl.schedules import passes_multiple
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 STORE = "feedback.sqlite"
 CHECKPOINTS = "checkpoints"

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.errors import UsageError
-from prefrl.response_files import holds_texts
-from prefrl.runlog import CONFIG, RunFolder
+from prefrl.runs.log import CONFIG, RunFolder
+from prefrl.texts.response_files import holds_texts
 
 FloatArray = NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, not_, select
 
 from prefrl.feedback import Purpose
-from prefrl.store_leases import answers_in_time, came_late, is_open
-from prefrl.store_schema import answers, current_answers, queries, remarks
+from prefrl.store.leases import answers_in_time, came_late, is_open
+from prefrl.store.schema import answers, current_answers, queries, remarks
 
 
 @dataclass(frozen=True)

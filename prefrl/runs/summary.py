@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from prefrl.errors import UsageError
-from prefrl.run_groups import Group
-from prefrl.runs import Run
+from prefrl.runs.folders import Run
+from prefrl.runs.groups import Group
 from prefrl.statistics import Interval, bootstrap_interval, normalised_score_interval
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from prefrl.bootstrap import FloatArray
 from prefrl.feedback import Kind, RemarkKind
-from prefrl.store_schema import current_answers, queries, remarks
+from prefrl.store.schema import current_answers, queries, remarks
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]

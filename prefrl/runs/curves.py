@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from prefrl.run_groups import Group
-from prefrl.runs import FloatArray, Run
+from prefrl.runs.folders import FloatArray, Run
+from prefrl.runs.groups import Group
 from prefrl.statistics import Curve, aggregate_curves
 
 POINTS = 121

@@ -16,23 +16,23 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Select, func, select, update
 
-from prefrl.answer_table import AnswerTable, read_answer_table
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Purpose, Query, Remark, RemarkKind
 from prefrl.feedback_checks import MAX_COUNT
-from prefrl.journal import Journal, Record, read_records
-from prefrl.store_counts import Counter, Counts
-from prefrl.store_engine import compact, make_engine, reading, store_url, writing
-from prefrl.store_erasure import Erased, erase_labeller
-from prefrl.store_leases import (
+from prefrl.store.answer_table import AnswerTable, read_answer_table
+from prefrl.store.counts import Counter, Counts
+from prefrl.store.engine import compact, make_engine, reading, store_url, writing
+from prefrl.store.erasure import Erased, erase_labeller
+from prefrl.store.journal import Journal, Record, read_records
+from prefrl.store.leases import (
     came_late,
     come_late,
     is_open,
     lease_queries,
     release_queries,
 )
-from prefrl.store_records import SELECT_ANSWERS, accept_records, accept_what_fits, all_records, find_by
-from prefrl.store_schema import (
+from prefrl.store.records import SELECT_ANSWERS, accept_records, accept_what_fits, all_records, find_by
+from prefrl.store.schema import (
     answer_from_row,
     answers,
     current_answers,

@@ -11,10 +11,10 @@ from prefrl.errors import UsageError
 from prefrl.feedback import Kind, Purpose
 from prefrl.feedback_checks import shortened
 from prefrl.files import explained_disk_errors, write_atomically
-from prefrl.journal import FIELDS, Record, decode_line, encode_line, read_records
-from prefrl.labeller_weights import FULL_WEIGHT, labeller_weights
-from prefrl.response_files import Response
-from prefrl.store import FeedbackStore
+from prefrl.labellers.weights import FULL_WEIGHT, labeller_weights
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.store.journal import FIELDS, Record, decode_line, encode_line, read_records
+from prefrl.texts.response_files import Response
 
 FORMATS = ("jsonl", "json", "parquet")
 """Of whole records, every one of which can be taken in again; a file's ending says which it has."""

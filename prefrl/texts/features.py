@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from prefrl.sentiment import sentiment
+from prefrl.texts.sentiment import sentiment
 
 _EACH_ONE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # writing without spaces: a character counts as a word
 _WORD = re.compile(rf"[{_EACH_ONE}]|[^\W_{_EACH_ONE}]+(?:['’][^\W_]+)*")

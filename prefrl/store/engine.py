@@ -27,7 +27,7 @@ FIXES = {
     "unable to open": "the file cannot be opened: check that its folder exists and may be written",
     "readonly": "the file may not be written: change its permissions or choose another",
     "not a database": "it is not a store: choose another file, or rebuild the store from its journal",
-    "malformed": "it is damaged: rebuild it from its journal (prefrl.store_rebuild)",
+    "malformed": "it is damaged: rebuild it from its journal (prefrl.store.rebuild)",
 }
 
 

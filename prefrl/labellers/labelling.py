@@ -23,7 +23,7 @@ from prefrl.feedback import (
     check_answer,
     make_id,
 )
-from prefrl.store import Counts, FeedbackStore
+from prefrl.store.feedback_store import Counts, FeedbackStore
 
 
 class AnswerRefused(UsageError):

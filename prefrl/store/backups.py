@@ -7,9 +7,9 @@ from pathlib import Path
 
 from prefrl.errors import UsageError
 from prefrl.files import explained_disk_errors
-from prefrl.journal import Journal, Record, read_records
-from prefrl.store import FeedbackStore
-from prefrl.store_erasure import Erased, without_labeller
+from prefrl.store.erasure import Erased, without_labeller
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.store.journal import Journal, Record, read_records
 
 FOLDER = "backups"
 

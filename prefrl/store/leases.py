@@ -20,8 +20,8 @@ from sqlalchemy import (
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Purpose, Remark, RemarkKind
 from prefrl.feedback_checks import MAX_NAME
-from prefrl.store_records import find_by
-from prefrl.store_schema import current_answers, leases, queries, remarks
+from prefrl.store.records import find_by
+from prefrl.store.schema import current_answers, leases, queries, remarks
 
 
 def came_late(answer: FromClause) -> ColumnElement[bool]:

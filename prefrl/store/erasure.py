@@ -9,8 +9,8 @@ from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from prefrl.feedback import Answer, Remark, RemarkKind
 from prefrl.feedback_checks import check_name
-from prefrl.journal import Record
-from prefrl.store_schema import answers, leases, lifted_guards, queries, remark_from_row, remark_row, remarks
+from prefrl.store.journal import Record
+from prefrl.store.schema import answers, leases, lifted_guards, queries, remark_from_row, remark_row, remarks
 
 DECISIONS = {RemarkKind.CLOSE, RemarkKind.WEIGHT, RemarkKind.ERASURE, RemarkKind.EXPECTED}
 """Remarks that go on to hold when whoever made them is erased."""

@@ -17,8 +17,8 @@ from typing import Any, Self
 
 from prefrl.errors import UsageError
 from prefrl.files import explained_disk_errors, mend_lines, write_atomically
-from prefrl.provenance import provenance
-from prefrl.scalars import ScalarWriter
+from prefrl.runs.provenance import provenance
+from prefrl.runs.scalars import ScalarWriter
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"

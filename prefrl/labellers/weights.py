@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from prefrl.errors import UsageError
 from prefrl.feedback import Remark, RemarkKind, make_id
 from prefrl.feedback_checks import is_finite, shortened
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 FULL_WEIGHT = 1.0
 """Of every labeller about whom nothing was decided."""

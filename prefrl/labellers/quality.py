@@ -7,7 +7,7 @@ rebuilt with the rest.
 import json
 
 from prefrl.feedback import Query, Remark, RemarkKind, Value, make_id
-from prefrl.store import FeedbackStore
+from prefrl.store.feedback_store import FeedbackStore
 
 TRUE_REWARD = "true reward"
 """Who expects: the labeller of the remark."""

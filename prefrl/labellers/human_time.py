@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from prefrl.answer_table import AnswerTable
 from prefrl.bootstrap import FloatArray
 from prefrl.feedback import Purpose
+from prefrl.store.answer_table import AnswerTable
 
 
 def human_minutes(answers: AnswerTable) -> FloatArray:

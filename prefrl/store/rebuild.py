@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from prefrl.errors import UsageError
-from prefrl.store import FeedbackStore, Intake
+from prefrl.store.feedback_store import FeedbackStore, Intake
 
 
 def rebuild_store(journal: str | Path, path: str | Path) -> Intake:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prefrl.agreement import PairAgreement, krippendorff_alpha, pairwise_agreement
-from prefrl.answer_table import AnswerTable, BoolArray
 from prefrl.bootstrap import FloatArray, Interval
-from prefrl.dawid_skene import fit_dawid_skene
 from prefrl.feedback import Kind, Purpose, Value
+from prefrl.labellers.agreement import PairAgreement, krippendorff_alpha, pairwise_agreement
+from prefrl.labellers.dawid_skene import fit_dawid_skene
 from prefrl.statistics import wilson_interval
+from prefrl.store.answer_table import AnswerTable, BoolArray
 
 FEWEST_SHARED = 20
 """Queries answered by others too, from which on a reliability is estimated."""

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefrl.feedback import Kind, Purpose, RemarkKind
-from prefrl.labeller_weights import FULL_WEIGHT, labeller_weights
-from prefrl.response_files import Response
-from prefrl.store import FeedbackStore
-from prefrl.text_features import feature_table
+from prefrl.labellers.weights import FULL_WEIGHT, labeller_weights
+from prefrl.store.feedback_store import FeedbackStore
+from prefrl.texts.features import feature_table
+from prefrl.texts.response_files import Response
 
 ANSWERS_NEEDED = 20
 """Answers other than skips before anything is said about what people prefer."""

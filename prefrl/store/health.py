@@ -8,10 +8,10 @@ from sqlalchemy import Connection, Engine, inspect, select
 
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Query, check_answer
-from prefrl.journal import NAMES, Journal, Record, read_records
-from prefrl.store_engine import make_engine, reading, store_url
-from prefrl.store_records import SELECT_ANSWERS
-from prefrl.store_schema import (
+from prefrl.store.engine import make_engine, reading, store_url
+from prefrl.store.journal import NAMES, Journal, Record, read_records
+from prefrl.store.records import SELECT_ANSWERS
+from prefrl.store.schema import (
     answer_from_row,
     check_format,
     queries,

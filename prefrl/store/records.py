@@ -9,8 +9,8 @@ from sqlalchemy import Column, Connection, Select, insert, select
 
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Query, Remark, check_answer
-from prefrl.journal import Record
-from prefrl.store_schema import (
+from prefrl.store.journal import Record
+from prefrl.store.schema import (
     answer_from_row,
     answer_row,
     answers,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from prefrl.runs import Run
+from prefrl.runs.folders import Run
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Run folders: what a run writes as it goes, and how reports and pages read many of them."""
