@@ -14,15 +14,10 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from prefrl.policy_gradient import (
-    clipped_surrogate_loss,
-    clipped_value_loss,
-    kl_estimates,
-    masked_mean,
-    normalise_advantages,
-    reduce_loss,
-)
+from prefrl.kl import kl_estimates, kl_loss
+from prefrl.policy_gradient import clipped_surrogate_loss, clipped_value_loss, normalise_advantages
 from prefrl.ppo_config import PPOConfig
+from prefrl.reductions import masked_mean, reduce_loss
 
 Inputs = Tensor | Mapping[str, Tensor]
 
@@ -45,6 +40,8 @@ class PolicyBatch:
     advantage: Tensor
     return_: Tensor
     mask: Tensor | None = None
+    reference_log_prob: Tensor | None = None
+    """What a reference policy says of the same actions; needed where ``kl_coefficient`` is not 0."""
 
     def __len__(self) -> int:
         return int(self.log_prob.shape[0])
@@ -168,11 +165,13 @@ def _minibatch_loss(evaluation: Evaluation, part: PolicyBatch, config: PPOConfig
     surrogate = clipped_surrogate_loss(
         log_prob, part.log_prob, advantage, clip=config.clip, clip_high=config.clip_high
     )
-    policy_loss = reduce_loss(surrogate, part.mask, config.reduction)
+    policy_loss = reduce_loss(surrogate, part.mask, config.reduction, constant_length=config.constant_length)
     errors = clipped_value_loss(value, part.value, part.return_, clip=config.value_clip)
-    value_loss = reduce_loss(errors, part.mask, config.reduction)
+    value_loss = reduce_loss(errors, part.mask, config.reduction, constant_length=config.constant_length)
     mean_entropy = masked_mean(entropy, part.mask)
     loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * mean_entropy
+    if config.kl_coefficient:
+        loss = loss + config.kl_coefficient * _reference_kl(log_prob, part, config)
     with torch.no_grad():
         kl = masked_mean(kl_estimates(part.log_prob, log_prob)[2], part.mask)
         excess = torch.exp(log_prob - part.log_prob) - 1.0
@@ -182,6 +181,13 @@ def _minibatch_loss(evaluation: Evaluation, part: PolicyBatch, config: PPOConfig
         clipped = masked_mean(outside.to(log_prob.dtype), part.mask)
         record = torch.stack([policy_loss, value_loss, mean_entropy, kl, clipped])
     return loss, record
+
+
+def _reference_kl(log_prob: Tensor, part: PolicyBatch, config: PPOConfig) -> Tensor:
+    if part.reference_log_prob is None:
+        raise ValueError("ppo.kl_coefficient is not 0, but the batch has no reference_log_prob")
+    estimates = kl_loss(log_prob, part.reference_log_prob, config.kl_estimator)
+    return reduce_loss(estimates, part.mask, config.reduction, constant_length=config.constant_length)
 
 
 def _take(batch: PolicyBatch, indices: Tensor) -> PolicyBatch:
@@ -196,4 +202,5 @@ def _take(batch: PolicyBatch, indices: Tensor) -> PolicyBatch:
         rows(batch.advantage),
         rows(batch.return_),
         None if batch.mask is None else rows(batch.mask),
+        None if batch.reference_log_prob is None else rows(batch.reference_log_prob),
     )
