@@ -7,27 +7,19 @@ joint angles, frames or tokens is none of this file's business.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from prefrl.errors import UsageError
 from prefrl.kl import kl_estimates, kl_loss
 from prefrl.policy_gradient import clipped_surrogate_loss, clipped_value_loss, normalise_advantages
+from prefrl.policy_steps import AutogradSteps, Evaluation, Inputs, PolicySteps
 from prefrl.ppo_config import PPOConfig
 from prefrl.reductions import masked_mean, reduce_loss
-
-Inputs = Tensor | Mapping[str, Tensor]
-
-
-class Evaluation(NamedTuple):
-    """What a policy says of actions taken: each ``[items]`` or ``[items, time]``."""
-
-    log_prob: Tensor
-    entropy: Tensor
-    value: Tensor
 
 
 @dataclass(frozen=True)
@@ -47,51 +39,6 @@ class PolicyBatch:
         return int(self.log_prob.shape[0])
 
 
-class PolicySteps(Protocol):
-    """A policy that can be evaluated and improved, whoever computes its gradients."""
-
-    def evaluate(self, inputs: Any) -> Evaluation:
-        """Of a minibatch of inputs; no gradient needs to flow out of it."""
-        ...
-
-    def descend(self, gradients: Evaluation, max_grad_norm: float) -> float:
-        """One step down the loss, given its gradients by what was last evaluated.
-
-        The gradient by the parameters is scaled down to ``max_grad_norm``; returns its norm before that.
-        Where the norm is not finite no parameter changes.
-        """
-        ...
-
-
-class AutogradSteps:
-    """The gradients of PyTorch, the steps of its optimizers.
-
-    Args:
-        evaluate: the policy's :class:`Evaluation` of a minibatch, with gradients.
-        optimizer: holds the policy's parameters.
-    """
-
-    def __init__(self, evaluate: Callable[[Any], Evaluation], optimizer: torch.optim.Optimizer) -> None:
-        self._evaluate, self.optimizer = evaluate, optimizer
-        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self._evaluated: Evaluation | None = None
-
-    def evaluate(self, inputs: Any) -> Evaluation:
-        self._evaluated = self._evaluate(inputs)
-        return self._evaluated
-
-    def descend(self, gradients: Evaluation, max_grad_norm: float) -> float:
-        assert self._evaluated is not None
-        flowing = [pair for pair in zip(self._evaluated, gradients, strict=True) if pair[0].requires_grad]
-        for parameter in self._parameters:
-            parameter.grad = None
-        torch.autograd.backward([output for output, _ in flowing], [gradient for _, gradient in flowing])
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, max_grad_norm))
-        if math.isfinite(norm):
-            self.optimizer.step()
-        return norm
-
-
 def update_policy(
     evaluate: Callable[[Any], Evaluation],
     optimizer: torch.optim.Optimizer,
@@ -99,9 +46,16 @@ def update_policy(
     config: PPOConfig,
     *,
     generator: torch.Generator | None = None,
+    extra_loss: Callable[[], Tensor] | None = None,
 ) -> dict[str, float]:
-    """:func:`improve_policy` with the gradients of PyTorch and the steps of ``optimizer``."""
-    return improve_policy(AutogradSteps(evaluate, optimizer), batch, config, generator=generator)
+    """:func:`improve_policy` with the gradients of PyTorch and the steps of ``optimizer``.
+
+    ``extra_loss`` is that of :class:`prefrl.policy_steps.AutogradSteps`: added to the loss of every step.
+    """
+    steps = AutogradSteps(
+        evaluate, optimizer, micro_batch_size=config.micro_batch_size, extra_loss=extra_loss
+    )
+    return improve_policy(steps, batch, config, generator=generator)
 
 
 def improve_policy(
@@ -125,6 +79,7 @@ def improve_policy(
 
     Raises:
         FloatingPointError: a loss or gradient is not finite; the parameters are then those before it.
+        UsageError: the config penalises the KL from a reference, and the batch has none.
     """
     device = batch.log_prob.device
     records: list[Tensor] = []
@@ -185,7 +140,9 @@ def _minibatch_loss(evaluation: Evaluation, part: PolicyBatch, config: PPOConfig
 
 def _reference_kl(log_prob: Tensor, part: PolicyBatch, config: PPOConfig) -> Tensor:
     if part.reference_log_prob is None:
-        raise ValueError("ppo.kl_coefficient is not 0, but the batch has no reference_log_prob")
+        raise UsageError(
+            f"ppo.kl_coefficient is {config.kl_coefficient}, but there is no reference policy: set it to 0"
+        )
     estimates = kl_loss(log_prob, part.reference_log_prob, config.kl_estimator)
     return reduce_loss(estimates, part.mask, config.reduction, constant_length=config.constant_length)
 

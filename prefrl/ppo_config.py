@@ -25,6 +25,8 @@ class PPOConfig:
     """Passes over each rollout."""
     minibatch_size: int = 512
     """Items (steps, or sequences of a text) per gradient step."""
+    micro_batch_size: int | None = None
+    """Items per forward and backward pass, which bounds memory and changes no result; none: the minibatch."""
     discount: float = 0.99
     """γ per agent step."""
     gae_lambda: float = 0.95
@@ -89,5 +91,6 @@ class PPOConfig:
                 f"ppo.constant_length is {self.constant_length} and ppo.reduction {self.reduction}:"
                 " give a length with sum_over_constant, and only then"
             )
-        if self.constant_length is not None and self.constant_length < 1:
-            raise UsageError(f"ppo.constant_length must be at least 1 token, not {self.constant_length}")
+        for name in ("constant_length", "micro_batch_size"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise UsageError(f"ppo.{name} must be at least 1 or none, not {getattr(self, name)}")
