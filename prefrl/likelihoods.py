@@ -55,7 +55,7 @@ def pair_log_likelihood_loss(
 
 
 def centring_penalty(returns: Tensor) -> Tensor:
-    """``(r_l + r_r)²`` per pair: comparisons leave the zero of the return free, this puts it between the sides.
+    """``(r_l + r_r)²`` per pair: comparisons leave the zero of the return free, this fixes it halfway.
 
     Eisenstein et al. 2023 (arXiv 2312.09244), section 4: 0.01 times its mean, added to the loss, keeps an
     ensemble's members comparable and changes no preference.
