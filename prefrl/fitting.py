@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prefrl.adam import Adam
 from prefrl.ensemble import Items, RewardEnsemble
 from prefrl.errors import UsageError
 from prefrl.fit_config import FitConfig
@@ -71,14 +72,12 @@ class RewardFitter:
     ensemble: RewardEnsemble
     config: FitConfig
     seed: int
-    optimizer: torch.optim.Optimizer = field(init=False)
+    optimizer: Adam = field(init=False)
     weight_decay: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         device = self.ensemble.shift.device
-        self.optimizer = torch.optim.Adam(
-            self.ensemble.parameters(), lr=self.config.learning_rate, foreach=True
-        )
+        self.optimizer = Adam(self.ensemble.parameters(), learning_rate=self.config.learning_rate)
         self.weight_decay = torch.full((self.ensemble.members,), self.config.weight_decay, device=device)
 
     def fit(
@@ -229,7 +228,7 @@ class RewardFitter:
             raise FloatingPointError(
                 f"fitting the reward ensemble is not finite: losses {member_losses.tolist()}"
             )
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         loss.backward()
         clip_member_gradients_(self.ensemble.network, self.ensemble.members, self.config.max_grad_norm)
         self.optimizer.step()

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from prefrl.adam import Optimizer
+
 Inputs = Tensor | Mapping[str, Tensor]
 
 
@@ -56,7 +58,7 @@ class AutogradSteps:
     def __init__(
         self,
         evaluate: Callable[[Any], Evaluation],
-        optimizer: torch.optim.Optimizer,
+        optimizer: Optimizer,
         *,
         micro_batch_size: int | None = None,
         extra_loss: Callable[[], Tensor] | None = None,

@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prefrl.adam import Optimizer
 from prefrl.errors import UsageError
 from prefrl.kl import kl_estimates, kl_loss
 from prefrl.policy_gradient import clipped_surrogate_loss, clipped_value_loss, normalise_advantages
 from prefrl.policy_steps import AutogradSteps, Evaluation, Inputs, PolicySteps
 from prefrl.ppo_config import PPOConfig
+from prefrl.ppo_gradient import plain_gradients
 from prefrl.reductions import masked_mean, reduce_loss
 
 
@@ -41,7 +43,7 @@ class PolicyBatch:
 
 def update_policy(
     evaluate: Callable[[Any], Evaluation],
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     batch: PolicyBatch,
     config: PPOConfig,
     *,
@@ -87,15 +89,12 @@ def improve_policy(
     for _ in range(config.epochs):
         for indices in shuffled_minibatches(len(batch), config.minibatch_size, generator):
             part = _take(batch, indices.to(device))
-            outputs = Evaluation(
-                *(output.detach().requires_grad_() for output in policy.evaluate(part.inputs))
-            )
-            loss, record = _minibatch_loss(outputs, part, config)
-            gradients = Evaluation(*torch.autograd.grad(loss, outputs))
+            gradients, record = _loss_gradients(policy.evaluate(part.inputs), part, config)
             norms.append(policy.descend(gradients, config.max_grad_norm))
             if not math.isfinite(norms[-1]):
+                losses = ", ".join(f"{loss:.4g}" for loss in record[:2].tolist())
                 raise FloatingPointError(
-                    f"a policy update is not finite: loss {loss.item()}, gradient norm {norms[-1]}"
+                    f"a policy update is not finite: policy and value loss {losses}, gradient norm {norms[-1]}"
                 )
             records.append(record)
     table = torch.stack(records)
@@ -111,7 +110,26 @@ def shuffled_minibatches(items: int, size: int, generator: torch.Generator | Non
     return iter(torch.randperm(items, generator=generator).split(size))
 
 
-def _minibatch_loss(evaluation: Evaluation, part: PolicyBatch, config: PPOConfig) -> tuple[Tensor, Tensor]:
+def _loss_gradients(
+    evaluation: Evaluation, part: PolicyBatch, config: PPOConfig
+) -> tuple[Evaluation, Tensor]:
+    """The loss's gradients by the evaluation, and what is recorded of it: ``[5]``."""
+    if part.mask is None and config.reduction == "mean" and not config.kl_coefficient:
+        gradients, record = plain_gradients(
+            evaluation,
+            old_log_prob=part.log_prob,
+            old_value=part.value,
+            advantage=part.advantage,
+            return_=part.return_,
+            config=config,
+        )
+        return Evaluation(*gradients), record
+    outputs = Evaluation(*(output.detach().requires_grad_() for output in evaluation))
+    loss, record = minibatch_loss(outputs, part, config)
+    return Evaluation(*torch.autograd.grad(loss, outputs)), record
+
+
+def minibatch_loss(evaluation: Evaluation, part: PolicyBatch, config: PPOConfig) -> tuple[Tensor, Tensor]:
     """The loss with gradients by the evaluation, and what is recorded of it: ``[5]``."""
     log_prob, entropy, value = evaluation
     advantage = (

@@ -169,12 +169,12 @@ def test_the_penalty_in_the_loss_descends_the_exact_divergence_by_enumeration() 
     torch.testing.assert_close(before - policy.logits.detach(), 0.3 * exact)
 
 
-def test_a_penalty_without_a_reference_is_refused() -> None:
+@pytest.mark.parametrize("reduction", ["mean", "sequence_mean_of_sums"])
+def test_a_penalty_without_a_reference_is_refused(reduction: Any) -> None:
     policy, symbols = a_tree()
     with pytest.raises(UsageError, match=r"kl_coefficient is 1\.0, but there is no reference"):
-        update_policy(
-            policy.evaluate, sgd(policy), a_batch(policy, symbols), replace(PLAIN, kl_coefficient=1.0)
-        )
+        config = replace(PLAIN, kl_coefficient=1.0, reduction=reduction)
+        update_policy(policy.evaluate, sgd(policy), a_batch(policy, symbols), config)
 
 
 @pytest.mark.parametrize("size", [1, 5, 12, 99])
@@ -341,7 +341,7 @@ def test_what_is_not_finite_is_an_error_that_leaves_the_parameters_alone(field: 
     getattr(batch, field)[3, 1] = bad if field != "log_prob" else -bad
     before = [parameter.detach().clone() for parameter in policy.parameters()]
     config = replace(PLAIN, value_coefficient=0.5)
-    with pytest.raises(FloatingPointError, match="policy update is not finite: loss"):
+    with pytest.raises(FloatingPointError, match="policy update is not finite: policy and value loss"):
         update_policy(policy.evaluate, sgd(policy), batch, config)
     assert all(torch.equal(a, b) for a, b in zip(before, policy.parameters(), strict=True))
 

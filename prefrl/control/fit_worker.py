@@ -26,8 +26,10 @@ from prefrl.ensemble import Items
 from prefrl.fitting import FeedbackSet, FitReport, RewardFitter
 
 READY = b"ready"
-PROGRAM = "from prefrl.control.fit_worker import main; main()"
-"""Not ``-m``: what is unpickled are this module's classes, not those of a ``__main__``."""
+PROGRAM = "import os; os.nice(10); from prefrl.control.fit_worker import main; main()"
+"""Nice from its first import on: the run's own threads, the simulators' above all, go first.
+
+Not ``-m``: what is unpickled are this module's classes, not those of a ``__main__``."""
 
 
 @dataclass
@@ -132,20 +134,11 @@ def serve(jobs: BinaryIO, outcomes: BinaryIO) -> None:
         outcomes.flush()
 
 
-def warm_up() -> None:
-    """One step of an optimizer: the first imports seconds of torch, which no job should wait for."""
-    number = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.Adam([number], foreach=True)
-    number.square().sum().backward()
-    optimizer.step()
-
-
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which saves itself with this fit
     use_cpu(int(sys.argv[1]))
     outcomes = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed goes elsewhere
-    warm_up()
     outcomes.write(READY)
     outcomes.flush()
     try:

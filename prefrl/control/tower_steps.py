@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from prefrl.adam import Adam
 from prefrl.control.policies import LOG_TWO_PI, Policy, VectorBody
 from prefrl.control.towers import Activations, tower_backward, tower_forward
 from prefrl.policy_steps import AutogradSteps, Evaluation
@@ -29,7 +30,7 @@ def make_steps(
     """The fastest steps there are for a policy, by Adam; in micro-batches where a size is given."""
     if TowerSteps.fits(policy) and micro_batch_size is None:
         return TowerSteps(policy, learning_rate=learning_rate)
-    adam = torch.optim.Adam(policy.parameters(), lr=learning_rate, eps=ADAM_EPSILON, fused=True)
+    adam = Adam(policy.parameters(), learning_rate=learning_rate, epsilon=ADAM_EPSILON)
     return AutogradSteps(policy.evaluate, adam, micro_batch_size=micro_batch_size)
 
 
@@ -63,7 +64,7 @@ class TowerSteps:
         self._towers = [list(tower.parameters()) for tower in (body.policy, body.value)]
         self._slots = [[slots[id(parameter)] for parameter in tower] for tower in self._towers]
         self._moment: Moment | None = None
-        self.optimizer = torch.optim.Adam([self._flat], lr=learning_rate, eps=ADAM_EPSILON, fused=True)
+        self.optimizer = Adam([self._flat], learning_rate=learning_rate, epsilon=ADAM_EPSILON)
 
     @staticmethod
     def fits(policy: Policy) -> bool:

@@ -19,11 +19,14 @@ PACKAGES = (
     "tensorboard",
 )
 
+COMMIT_VARIABLE = "PREFRL_COMMIT"
+"""Names the commit where the code was copied without its repository, into a container for example."""
+
 
 def provenance() -> dict[str, Any]:
     """`commit`, `versions` of the packages that are installed, `python`, `platform` and `cores`."""
     return {
-        "commit": git_commit(Path(__file__).resolve().parents[1]),
+        "commit": git_commit(Path(__file__).resolve().parents[1]) or os.environ.get(COMMIT_VARIABLE),
         "versions": package_versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
