@@ -172,9 +172,9 @@ def test_the_penalty_in_the_loss_descends_the_exact_divergence_by_enumeration() 
 @pytest.mark.parametrize("reduction", ["mean", "sequence_mean_of_sums"])
 def test_a_penalty_without_a_reference_is_refused(reduction: Any) -> None:
     policy, symbols = a_tree()
+    batch, config = a_batch(policy, symbols), replace(PLAIN, kl_coefficient=1.0, reduction=reduction)
     with pytest.raises(UsageError, match=r"kl_coefficient is 1\.0, but there is no reference"):
-        config = replace(PLAIN, kl_coefficient=1.0, reduction=reduction)
-        update_policy(policy.evaluate, sgd(policy), a_batch(policy, symbols), config)
+        update_policy(policy.evaluate, sgd(policy), batch, config)
 
 
 @pytest.mark.parametrize("size", [1, 5, 12, 99])
