@@ -17,11 +17,16 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
 
-def pair_log_likelihood_loss(returns: Tensor, preference: Tensor, *, error_rate: float = 0.1) -> Tensor:
+def pair_log_likelihood_loss(
+    returns: Tensor, preference: Tensor, *, error_rate: float = 0.1, margin: Tensor | None = None
+) -> Tensor:
     """Cross-entropy between answers and a Bradley-Terry model whose labeller is sometimes careless.
 
     P' = (1 − e) σ(d) + e/2,  loss = −p log P' − (1 − p) log(1 − P').
     Christiano et al. 2017, equation 1 and section 2.2.3 (e = 0.1: P' = 0.9 P + 0.05).
+
+    With a margin m the better side must lead by more than m to cost the same: σ(d − m) in the first term and
+    σ(−d − m) in the second (Touvron et al. 2023, arXiv 2307.09288, eq. 2); no likelihood then, but a loss.
 
     Note that e is the share of uniformly random answers: half of them are right by luck, so a teacher that
     flips its answer with probability f has e = 2 f.
@@ -30,6 +35,7 @@ def pair_log_likelihood_loss(returns: Tensor, preference: Tensor, *, error_rate:
         returns: ``[..., n, 2]``, left then right.
         preference: p = P(left is better), ``[n]`` in [0, 1]: 1 left, 0 right, 1/2 a tie, 3/4 weakly left.
         error_rate: e in [0, 1).
+        margin: m, ``[n]`` or a single number, in units of return; None for none.
 
     Returns:
         ``[..., n]``, at most −log(e/2) for e > 0. Gradients are finite for any finite returns.
@@ -41,9 +47,24 @@ def pair_log_likelihood_loss(returns: Tensor, preference: Tensor, *, error_rate:
     _check_error_rate(error_rate)
     difference = returns[..., 0] - returns[..., 1]
     preference = _like(returns, preference)
-    left = _with_errors(logsigmoid(difference), error_rate)
-    right = _with_errors(logsigmoid(-difference), error_rate)
+    leads = (difference, -difference)
+    if margin is not None:
+        leads = (difference - _like(returns, margin), -difference - _like(returns, margin))
+    left, right = (_with_errors(logsigmoid(lead), error_rate) for lead in leads)
     return -(preference * left + (1.0 - preference) * right)
+
+
+def centring_penalty(returns: Tensor) -> Tensor:
+    """``(r_l + r_r)²`` per pair: comparisons leave the zero of the return free, this fixes it halfway.
+
+    Eisenstein et al. 2023 (arXiv 2312.09244), section 4: 0.01 times its mean, added to the loss, keeps an
+    ensemble's members comparable and changes no preference.
+
+    Args:
+        returns: ``[..., n, 2]``.
+    """
+    _check_items(returns, 2)
+    return returns.sum(-1).square()
 
 
 def ranking_loss(returns: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from prefrl.ppo_config import Reduction
+from prefrl.reductions import masked_mean
 
 
 def generalised_advantages(
@@ -83,44 +83,6 @@ def clipped_value_loss(value: Tensor, old_value: Tensor, return_: Tensor, *, cli
         return 0.5 * error
     near = old_value + (value - old_value).clamp(-clip, clip)
     return 0.5 * torch.maximum(error, (near - return_).square())
-
-
-def kl_estimates(log_prob: Tensor, other_log_prob: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """k1, k2, k3 of ``KL(π ‖ other)`` per element, on samples of π (Schulman 2020).
-
-    With ``d = log π - log other``: ``k1 = d`` (unbiased, may be negative), ``k2 = d² / 2``,
-    ``k3 = exp(-d) - 1 + d`` (unbiased and never negative).
-    """
-    difference = log_prob - other_log_prob
-    return difference, 0.5 * difference.square(), torch.expm1(-difference) + difference
-
-
-def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean over the elements whose mask is 1 (all without a mask). Zero if none is."""
-    if mask is None:
-        return values.mean()
-    weights = mask.to(values.dtype)
-    return (values * weights).sum() / weights.sum().clamp(min=1.0)
-
-
-def reduce_loss(losses: Tensor, mask: Tensor | None, reduction: Reduction) -> Tensor:
-    """One number from per-element losses ``[sequences, time]`` (or ``[items]`` for ``"mean"``).
-
-    ``mean``: over all unmasked elements. ``sequence_mean_of_means``: mean of each sequence's mean.
-    ``sequence_mean_of_sums``: mean of each sequence's sum, so that long sequences weigh more.
-
-    Raises:
-        ValueError: a reduction over sequences of losses that have no time dimension.
-    """
-    if reduction == "mean":
-        return masked_mean(losses, mask)
-    if losses.dim() < 2:
-        raise ValueError(f"{reduction} needs losses [sequences, time], not {tuple(losses.shape)}: use mean")
-    weights = torch.ones_like(losses) if mask is None else mask.to(losses.dtype)
-    sums = (losses * weights).sum(-1)
-    if reduction == "sequence_mean_of_sums":
-        return sums.mean()
-    return (sums / weights.sum(-1).clamp(min=1.0)).mean()
 
 
 def normalise_advantages(advantages: Tensor, mask: Tensor | None = None, *, epsilon: float = 1e-8) -> Tensor:

@@ -7,34 +7,21 @@ joint angles, frames or tokens is none of this file's business.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from prefrl.adam import Optimizer
-from prefrl.policy_gradient import (
-    clipped_surrogate_loss,
-    clipped_value_loss,
-    kl_estimates,
-    masked_mean,
-    normalise_advantages,
-    reduce_loss,
-)
+from prefrl.errors import UsageError
+from prefrl.kl import kl_estimates, kl_loss
+from prefrl.policy_gradient import clipped_surrogate_loss, clipped_value_loss, normalise_advantages
+from prefrl.policy_steps import AutogradSteps, Evaluation, Inputs, PolicySteps
 from prefrl.ppo_config import PPOConfig
 from prefrl.ppo_gradient import plain_gradients
-
-Inputs = Tensor | Mapping[str, Tensor]
-
-
-class Evaluation(NamedTuple):
-    """What a policy says of actions taken: each ``[items]`` or ``[items, time]``."""
-
-    log_prob: Tensor
-    entropy: Tensor
-    value: Tensor
+from prefrl.reductions import masked_mean, reduce_loss
 
 
 @dataclass(frozen=True)
@@ -47,54 +34,11 @@ class PolicyBatch:
     advantage: Tensor
     return_: Tensor
     mask: Tensor | None = None
+    reference_log_prob: Tensor | None = None
+    """What a reference policy says of the same actions; needed where ``kl_coefficient`` is not 0."""
 
     def __len__(self) -> int:
         return int(self.log_prob.shape[0])
-
-
-class PolicySteps(Protocol):
-    """A policy that can be evaluated and improved, whoever computes its gradients."""
-
-    def evaluate(self, inputs: Any) -> Evaluation:
-        """Of a minibatch of inputs; no gradient needs to flow out of it."""
-        ...
-
-    def descend(self, gradients: Evaluation, max_grad_norm: float) -> float:
-        """One step down the loss, given its gradients by what was last evaluated.
-
-        The gradient by the parameters is scaled down to ``max_grad_norm``; returns its norm before that.
-        Where the norm is not finite no parameter changes.
-        """
-        ...
-
-
-class AutogradSteps:
-    """The gradients of PyTorch, the steps of its optimizers.
-
-    Args:
-        evaluate: the policy's :class:`Evaluation` of a minibatch, with gradients.
-        optimizer: holds the policy's parameters.
-    """
-
-    def __init__(self, evaluate: Callable[[Any], Evaluation], optimizer: Optimizer) -> None:
-        self._evaluate, self.optimizer = evaluate, optimizer
-        self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self._evaluated: Evaluation | None = None
-
-    def evaluate(self, inputs: Any) -> Evaluation:
-        self._evaluated = self._evaluate(inputs)
-        return self._evaluated
-
-    def descend(self, gradients: Evaluation, max_grad_norm: float) -> float:
-        assert self._evaluated is not None
-        flowing = [pair for pair in zip(self._evaluated, gradients, strict=True) if pair[0].requires_grad]
-        for parameter in self._parameters:
-            parameter.grad = None
-        torch.autograd.backward([output for output, _ in flowing], [gradient for _, gradient in flowing])
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, max_grad_norm))
-        if math.isfinite(norm):
-            self.optimizer.step()
-        return norm
 
 
 def update_policy(
@@ -104,9 +48,16 @@ def update_policy(
     config: PPOConfig,
     *,
     generator: torch.Generator | None = None,
+    extra_loss: Callable[[], Tensor] | None = None,
 ) -> dict[str, float]:
-    """:func:`improve_policy` with the gradients of PyTorch and the steps of ``optimizer``."""
-    return improve_policy(AutogradSteps(evaluate, optimizer), batch, config, generator=generator)
+    """:func:`improve_policy` with the gradients of PyTorch and the steps of ``optimizer``.
+
+    ``extra_loss`` is that of :class:`prefrl.policy_steps.AutogradSteps`: added to the loss of every step.
+    """
+    steps = AutogradSteps(
+        evaluate, optimizer, micro_batch_size=config.micro_batch_size, extra_loss=extra_loss
+    )
+    return improve_policy(steps, batch, config, generator=generator)
 
 
 def improve_policy(
@@ -130,6 +81,7 @@ def improve_policy(
 
     Raises:
         FloatingPointError: a loss or gradient is not finite; the parameters are then those before it.
+        UsageError: the config penalises the KL from a reference, and the batch has none.
     """
     device = batch.log_prob.device
     records: list[Tensor] = []
@@ -162,7 +114,7 @@ def _loss_gradients(
     evaluation: Evaluation, part: PolicyBatch, config: PPOConfig
 ) -> tuple[Evaluation, Tensor]:
     """The loss's gradients by the evaluation, and what is recorded of it: ``[5]``."""
-    if part.mask is None and config.reduction == "mean":
+    if part.mask is None and config.reduction == "mean" and not config.kl_coefficient:
         gradients, record = plain_gradients(
             evaluation,
             old_log_prob=part.log_prob,
@@ -186,11 +138,13 @@ def minibatch_loss(evaluation: Evaluation, part: PolicyBatch, config: PPOConfig)
     surrogate = clipped_surrogate_loss(
         log_prob, part.log_prob, advantage, clip=config.clip, clip_high=config.clip_high
     )
-    policy_loss = reduce_loss(surrogate, part.mask, config.reduction)
+    policy_loss = reduce_loss(surrogate, part.mask, config.reduction, constant_length=config.constant_length)
     errors = clipped_value_loss(value, part.value, part.return_, clip=config.value_clip)
-    value_loss = reduce_loss(errors, part.mask, config.reduction)
+    value_loss = reduce_loss(errors, part.mask, config.reduction, constant_length=config.constant_length)
     mean_entropy = masked_mean(entropy, part.mask)
     loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * mean_entropy
+    if config.kl_coefficient:
+        loss = loss + config.kl_coefficient * _reference_kl(log_prob, part, config)
     with torch.no_grad():
         kl = masked_mean(kl_estimates(part.log_prob, log_prob)[2], part.mask)
         excess = torch.exp(log_prob - part.log_prob) - 1.0
@@ -200,6 +154,15 @@ def minibatch_loss(evaluation: Evaluation, part: PolicyBatch, config: PPOConfig)
         clipped = masked_mean(outside.to(log_prob.dtype), part.mask)
         record = torch.stack([policy_loss, value_loss, mean_entropy, kl, clipped])
     return loss, record
+
+
+def _reference_kl(log_prob: Tensor, part: PolicyBatch, config: PPOConfig) -> Tensor:
+    if part.reference_log_prob is None:
+        raise UsageError(
+            f"ppo.kl_coefficient is {config.kl_coefficient}, but there is no reference policy: set it to 0"
+        )
+    estimates = kl_loss(log_prob, part.reference_log_prob, config.kl_estimator)
+    return reduce_loss(estimates, part.mask, config.reduction, constant_length=config.constant_length)
 
 
 def _take(batch: PolicyBatch, indices: Tensor) -> PolicyBatch:
@@ -214,4 +177,5 @@ def _take(batch: PolicyBatch, indices: Tensor) -> PolicyBatch:
         rows(batch.advantage),
         rows(batch.return_),
         None if batch.mask is None else rows(batch.mask),
+        None if batch.reference_log_prob is None else rows(batch.reference_log_prob),
     )

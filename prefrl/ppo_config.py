@@ -7,7 +7,10 @@ from typing import Literal, get_args
 
 from prefrl.errors import UsageError
 
-Reduction = Literal["mean", "sequence_mean_of_means", "sequence_mean_of_sums"]
+Reduction = Literal["mean", "sequence_mean_of_means", "sequence_mean_of_sums", "sum_over_constant"]
+"""How losses per token become one number: see ``prefrl.reductions.reduce_loss``."""
+KLEstimator = Literal["k1", "k2", "k3", "k3_gradient_of_k2"]
+"""What is minimised to stay near a reference: see ``prefrl.kl.kl_loss``."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class PPOConfig:
     """Passes over each rollout."""
     minibatch_size: int = 512
     """Items (steps, or sequences of a text) per gradient step."""
+    micro_batch_size: int | None = None
+    """Items per forward and backward pass, which bounds memory and changes no result; none: the minibatch."""
     discount: float = 0.99
     """γ per agent step."""
     gae_lambda: float = 0.95
@@ -46,6 +51,12 @@ class PPOConfig:
     """Shift and scale the advantages of each minibatch to mean 0, standard deviation 1."""
     reduction: Reduction = "mean"
     """How the losses of a minibatch become one number."""
+    constant_length: int | None = None
+    """Tokens that ``sum_over_constant`` divides by: the longest response allowed (Dr.GRPO); else none."""
+    kl_coefficient: float = 0.0
+    """Weight of the KL from the batch's reference policy in the loss (GRPO: 0.04); 0 leaves it out."""
+    kl_estimator: KLEstimator = "k3"
+    """Estimate of that KL (Shao et al. 2024: k3); its gradient may be that of another quantity."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -61,13 +72,25 @@ class PPOConfig:
         for name in ("clip_high", "value_clip", "target_kl"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise UsageError(f"ppo.{name} must be above 0 or none, not {getattr(self, name)}")
-        for name in ("entropy_coefficient", "value_coefficient"):
+        for name in ("entropy_coefficient", "value_coefficient", "kl_coefficient"):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"ppo.{name} must not be below 0, not {getattr(self, name)}")
         for name in ("discount", "gae_lambda", "final_learning_rate_fraction"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"ppo.{name} must lie in [0, 1], not {getattr(self, name)}")
-        if self.reduction not in get_args(Reduction):
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        for name, choices in (("reduction", get_args(Reduction)), ("kl_estimator", get_args(KLEstimator))):
+            if getattr(self, name) not in choices:
+                raise UsageError(
+                    f"ppo.{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}"
+                )
+        if (self.reduction == "sum_over_constant") != (self.constant_length is not None):
             raise UsageError(
-                f"ppo.reduction must be one of {', '.join(get_args(Reduction))}, not {self.reduction!r}"
+                f"ppo.constant_length is {self.constant_length} and ppo.reduction {self.reduction}:"
+                " give a length with sum_over_constant, and only then"
             )
+        for name in ("constant_length", "micro_batch_size"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise UsageError(f"ppo.{name} must be at least 1 or none, not {getattr(self, name)}")

@@ -21,7 +21,8 @@ from prefrl.fitting import FeedbackSet, RewardFitter
 from prefrl.likelihoods import pair_log_likelihood_loss
 from prefrl.member_layers import MemberLinear, SharedLinear
 from prefrl.policy_gradient import generalised_advantages
-from prefrl.ppo import Evaluation, PolicyBatch, update_policy
+from prefrl.policy_steps import Evaluation
+from prefrl.ppo import PolicyBatch, update_policy
 from prefrl.ppo_config import PPOConfig
 from prefrl.queries import DisagreementQueries, draw_candidate_pairs
 from prefrl.statistics import spearman

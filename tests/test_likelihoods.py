@@ -14,6 +14,7 @@ from torch import Tensor
 
 from prefrl.likelihoods import (
     agreement,
+    centring_penalty,
     davidson_tie_loss,
     label_entropy,
     like_loss,
@@ -30,8 +31,11 @@ PAIR_LOSSES: list[PairLoss] = [
     partial(pair_log_likelihood_loss, error_rate=0.0),
     partial(pair_log_likelihood_loss, error_rate=0.1),
     partial(davidson_tie_loss, log_nu=-0.3),
+    partial(pair_log_likelihood_loss, error_rate=0.1, margin=torch.tensor(0.7)),
 ]
-each_pair_loss = pytest.mark.parametrize("loss", PAIR_LOSSES, ids=["bradley-terry", "errors", "davidson"])
+each_pair_loss = pytest.mark.parametrize(
+    "loss", PAIR_LOSSES, ids=["bradley-terry", "errors", "davidson", "margin"]
+)
 
 a_return = st.floats(-50, 50)
 a_probability = st.floats(0, 1)
@@ -68,6 +72,17 @@ def test_the_pair_loss_equals_its_equation_computed_by_hand(
 ) -> None:
     loss = pair_log_likelihood_loss(double([returns]), double([preference]), error_rate=error_rate)
     assert loss.item() == pytest.approx(expected)
+
+
+def test_a_margin_is_taken_off_the_lead_of_the_better_side() -> None:
+    returns, margin = double([[3.0, 1.0], [3.0, 1.0], [3.0, 1.0]]), double([0.5, 0.5, 0.0])
+    losses = pair_log_likelihood_loss(returns, double([1.0, 0.0, 1.0]), error_rate=0.0, margin=margin)
+    expected = [math.log(1 + math.exp(-(lead - m))) for lead, m in ((2, 0.5), (-2, 0.5), (2, 0.0))]
+    torch.testing.assert_close(losses, double(expected))
+
+
+def test_the_centring_penalty_equals_its_equation_and_is_least_around_zero() -> None:
+    torch.testing.assert_close(centring_penalty(double([[1.0, 2.0], [-2.0, 2.0]])), double([9.0, 0.0]))
 
 
 def test_the_default_error_rate_is_the_papers() -> None:

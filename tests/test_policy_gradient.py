@@ -18,15 +18,10 @@ from prefrl.policy_gradient import (
     clipped_value_loss,
     explained_variance,
     generalised_advantages,
-    kl_estimates,
-    masked_mean,
     normalise_advantages,
-    reduce_loss,
 )
-from prefrl.ppo_config import Reduction
 
 seeds = st.integers(0, 2**16)
-REDUCTIONS: tuple[Reduction, ...] = ("mean", "sequence_mean_of_means", "sequence_mean_of_sums")
 
 
 def double(values: object) -> Tensor:
@@ -194,92 +189,6 @@ def test_the_value_loss_equals_its_equation_computed_by_hand() -> None:
     torch.testing.assert_close(clipped_value_loss(value, old, target, clip=None), double([2.0, 2.0, 2.0]))
     # Clipped values 0.5, 3.0 and -0.5: errors 0.5, 2 and 2.5, and the larger error counts.
     torch.testing.assert_close(clipped_value_loss(value, old, target, clip=0.5), double([2.0, 2.0, 3.125]))
-
-
-@given(seed=seeds)
-def test_k1_and_k3_are_unbiased_and_k2_and_k3_never_negative(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    log_p, log_q = (torch.log_softmax(torch.from_numpy(rng.normal(size=5)), 0) for _ in range(2))
-    exact = (log_p.exp() * (log_p - log_q)).sum()
-    k1, k2, k3 = kl_estimates(log_p, log_q)
-    torch.testing.assert_close((log_p.exp() * k1).sum(), exact)
-    torch.testing.assert_close((log_p.exp() * k3).sum(), exact)
-    assert (k2 >= 0).all()
-    assert (k3 >= -1e-12).all()
-
-
-def test_the_kl_estimates_equal_their_equations_computed_by_hand() -> None:
-    k1, k2, k3 = kl_estimates(double([math.log(2.0)]), double([0.0]))
-    assert (k1.item(), k2.item(), k3.item()) == pytest.approx(
-        (math.log(2), math.log(2) ** 2 / 2, 0.5 - 1 + math.log(2))
-    )
-
-
-def test_k3_keeps_its_digits_where_the_policies_hardly_differ() -> None:
-    difference = torch.tensor([1e-3], dtype=torch.float32)
-    assert kl_estimates(difference, torch.zeros(1))[2].item() == pytest.approx(5e-7, rel=1e-2)
-
-
-def test_the_masked_mean_is_the_mean_of_what_is_kept_and_zero_of_nothing() -> None:
-    values = double([[1.0, 2.0], [3.0, 100.0]])
-    assert masked_mean(values, None).item() == pytest.approx(26.5)
-    assert masked_mean(values, torch.tensor([[True, True], [True, False]])).item() == pytest.approx(2.0)
-    assert masked_mean(values, torch.zeros(2, 2)).item() == 0.0
-
-
-@pytest.mark.parametrize(
-    ("reduction", "expected"),
-    [("mean", 14 / 4), ("sequence_mean_of_means", (2 + 8) / 2), ("sequence_mean_of_sums", (6 + 8) / 2)],
-)
-def test_the_reductions_equal_numbers_computed_by_hand(reduction: Reduction, expected: float) -> None:
-    losses, mask = double([[1.0, 2.0, 3.0], [8.0, 99.0, 99.0]]), double([[1, 1, 1], [1, 0, 0]])
-    assert reduce_loss(losses, mask, reduction).item() == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_a_reduction_without_a_mask_is_one_with_a_mask_of_ones(reduction: Reduction) -> None:
-    losses = double([[1.0, 2.0, 3.0], [8.0, 9.0, 10.0]])
-    torch.testing.assert_close(
-        reduce_loss(losses, None, reduction), reduce_loss(losses, torch.ones(2, 3), reduction)
-    )
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@given(seed=seeds, padding=st.integers(1, 5))
-def test_padding_leaves_every_reduction_and_its_gradient_unchanged(
-    reduction: Reduction, seed: int, padding: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    losses = torch.from_numpy(rng.normal(size=(3, 4))).requires_grad_()
-    mask = torch.from_numpy(rng.random((3, 4)) < 0.7)
-    junk = torch.from_numpy(rng.normal(size=(3, padding)))
-    padded = torch.cat([losses, junk], 1), torch.cat([mask, torch.zeros(3, padding, dtype=torch.bool)], 1)
-    expected, actual = reduce_loss(losses, mask, reduction), reduce_loss(*padded, reduction)
-    torch.testing.assert_close(actual, expected)
-    gradients = (torch.autograd.grad(loss, losses)[0] for loss in (actual, expected))
-    torch.testing.assert_close(*gradients)
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@given(seed=seeds)
-def test_micro_batches_weighed_by_their_share_add_up_to_the_whole(reduction: Reduction, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    losses = torch.from_numpy(rng.normal(size=(6, 4)))
-    mask = torch.from_numpy(rng.random((6, 4)) < 0.7)
-    whole = reduce_loss(losses, mask, reduction)
-    parts = [slice(0, 1), slice(1, 4), slice(4, 6)]
-    # A mean over steps is weighed by the steps of each part, a mean over sequences by its sequences.
-    weights = [mask[part].sum() if reduction == "mean" else len(losses[part]) for part in parts]
-    total = sum(
-        reduce_loss(losses[part], mask[part], reduction) * w for part, w in zip(parts, weights, strict=True)
-    )
-    torch.testing.assert_close(total / sum(weights), whole)
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS[1:])
-def test_a_reduction_over_sequences_refuses_losses_of_single_steps(reduction: Reduction) -> None:
-    with pytest.raises(ValueError, match=r"\[sequences, time\], not \(4,\): use mean"):
-        reduce_loss(torch.ones(4), None, reduction)
 
 
 @given(seed=seeds, scale=st.floats(0.1, 100), shift=st.floats(-100, 100))

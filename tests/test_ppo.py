@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from prefrl.errors import UsageError
+from prefrl.kl import exact_kl
 from prefrl.policy_gradient import generalised_advantages
-from prefrl.ppo import Evaluation, PolicyBatch, shuffled_minibatches, update_policy
-from prefrl.ppo_config import PPOConfig
+from prefrl.policy_steps import Evaluation
+from prefrl.ppo import PolicyBatch, shuffled_minibatches, update_policy
+from prefrl.ppo_config import PPOConfig, Reduction
 
 seeds = st.integers(0, 2**16)
 
@@ -142,6 +144,78 @@ def test_the_whole_loss_equals_its_parts_put_together_by_hand() -> None:
     torch.testing.assert_close(parameters_after(policy, batch, config), expected.detach())
 
 
+def test_the_penalty_in_the_loss_descends_the_exact_divergence_by_enumeration() -> None:
+    """One step in a tree of two levels whose paths are all in the batch as often as the policy takes them."""
+    policy, _ = a_tree(depth=2)
+    paths = torch.tensor(list(itertools.product(range(3), repeat=2)))
+    log_prob = policy.evaluate(paths).log_prob
+    path = torch.arange(9).repeat_interleave((log_prob.detach().sum(1).exp() * 36).round().long())
+    reference, _ = a_tree(depth=2, seed=7)
+    # The divergence of whole paths, by what is left to come below each node.
+    log_p, log_q = (torch.log_softmax(tree.logits, -1) for tree in (policy, reference))
+    below = exact_kl(log_p[1:], log_q[1:])
+    divergence = exact_kl(log_p[0], log_q[0]) + (log_p[0].exp() * below).sum()
+    (exact,) = torch.autograd.grad(divergence, policy.logits)
+
+    with torch.no_grad():
+        old, other = policy.evaluate(paths[path]), reference.evaluate(paths[path]).log_prob
+    zeros = torch.zeros_like(old.log_prob)
+    # k2 sees each token's own divergence; what the token does to later ones is a return, as in a penalty.
+    later = torch.stack([below.detach()[paths[path][:, 0]], zeros[:, 1]], 1)
+    batch = PolicyBatch(paths[path], old.log_prob, old.value, -0.3 * later, zeros, reference_log_prob=other)
+    config = replace(PLAIN, kl_coefficient=0.3, kl_estimator="k2")
+    before = policy.logits.detach().clone()
+    update_policy(policy.evaluate, sgd(policy), batch, config)
+    torch.testing.assert_close(before - policy.logits.detach(), 0.3 * exact)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sequence_mean_of_sums"])
+def test_a_penalty_without_a_reference_is_refused(reduction: Any) -> None:
+    policy, symbols = a_tree()
+    batch, config = a_batch(policy, symbols), replace(PLAIN, kl_coefficient=1.0, reduction=reduction)
+    with pytest.raises(UsageError, match=r"kl_coefficient is 1\.0, but there is no reference"):
+        update_policy(policy.evaluate, sgd(policy), batch, config)
+
+
+@pytest.mark.parametrize("size", [1, 5, 12, 99])
+def test_micro_batches_change_nothing_but_memory(size: int) -> None:
+    policy, symbols = a_tree()
+    mask = torch.rand(12, 3, generator=torch.Generator().manual_seed(1)) < 0.7
+    batch = replace(a_batch(policy, symbols, mask=mask), reference_log_prob=torch.zeros(12, 3))
+    config = PPOConfig(
+        learning_rate=1.0, epochs=2, minibatch_size=7, value_coefficient=0.5, kl_coefficient=0.1
+    )
+    torch.testing.assert_close(
+        parameters_after(policy, batch, replace(config, micro_batch_size=size)),
+        parameters_after(policy, batch, config),
+    )
+
+
+def test_micro_batches_are_no_larger_than_wanted_also_of_inputs_by_name() -> None:
+    policy, symbols = a_tree()
+    seen: list[int] = []
+
+    def evaluate(inputs: dict[str, Tensor]) -> Evaluation:
+        seen.append(len(inputs["symbols"]))
+        return policy.evaluate(inputs["symbols"])
+
+    batch = replace(a_batch(policy, symbols), inputs={"symbols": symbols})
+    update_policy(evaluate, sgd(policy), batch, replace(PLAIN, micro_batch_size=5))
+    assert seen == [5, 5, 2] * 2
+
+
+def test_an_extra_loss_is_descended_in_the_same_step() -> None:
+    policy, symbols = a_tree()
+    batch = a_batch(policy, symbols)
+    alone = parameters_after(policy, batch, PLAIN)
+    before = torch.cat([parameter.detach().flatten().clone() for parameter in policy.parameters()])
+    update_policy(policy.evaluate, sgd(policy), batch, PLAIN, extra_loss=lambda: 0.25 * policy.values.sum())
+    both = torch.cat([parameter.detach().flatten() for parameter in policy.parameters()])
+    logits = policy.logits.numel()
+    torch.testing.assert_close(both[:logits], alone[:logits])
+    torch.testing.assert_close(both[logits:], before[logits:] - 0.25)
+
+
 def test_the_metrics_are_those_of_the_minibatches() -> None:
     policy, symbols = a_tree()
     batch = replace(a_batch(policy, symbols), log_prob=policy.evaluate(symbols).log_prob.detach() - 0.25)
@@ -222,14 +296,15 @@ def test_every_epoch_is_shuffled_anew() -> None:
 
 
 @pytest.mark.parametrize("normalise", [False, True])
-@pytest.mark.parametrize("reduction", ["mean", "sequence_mean_of_means", "sequence_mean_of_sums"])
+@pytest.mark.parametrize("reduction", get_args(Reduction))
 @given(seed=seeds)
 @settings(max_examples=30)
 def test_padding_with_masked_steps_changes_nothing(normalise: bool, reduction: Any, seed: int) -> None:
     policy, symbols = a_tree(depth=3, items=6, seed=seed)
     generator = torch.Generator().manual_seed(seed)
-    config = replace(PLAIN, reduction=reduction, value_coefficient=1.0, entropy_coefficient=0.1)
-    config = replace(config, normalise_advantages=normalise)
+    length = 4 if reduction == "sum_over_constant" else None
+    config = replace(PLAIN, reduction=reduction, constant_length=length, value_coefficient=1.0)
+    config = replace(config, normalise_advantages=normalise, entropy_coefficient=0.1)
     short = a_batch(policy, symbols[:, :2], seed=seed)
     junk = torch.randn(4, 6, 1, generator=generator, dtype=torch.float64)
     numbers = (short.log_prob, short.value, short.advantage, short.return_)
@@ -291,11 +366,20 @@ def test_what_is_not_finite_is_an_error_that_leaves_the_parameters_alone(field: 
         ("gae_lambda", math.nan),
         ("final_learning_rate_fraction", 1.5),
         ("reduction", "sum"),
+        ("kl_coefficient", -0.1),
+        ("kl_estimator", "k4"),
+        ("micro_batch_size", 0),
     ],
 )
 def test_impossible_settings_are_refused_by_name_and_value(field: str, value: Any) -> None:
     with pytest.raises(UsageError, match=rf"ppo\.{field} must .* not '?{value}"):
         PPOConfig(**{field: value})
+
+
+@pytest.mark.parametrize("settings", [{"reduction": "sum_over_constant"}, {"constant_length": 8}])
+def test_a_constant_length_goes_with_its_reduction_alone(settings: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="give a length with sum_over_constant, and only then"):
+        PPOConfig(**settings)
 
 
 def test_settings_at_the_edge_of_the_possible_are_accepted() -> None:

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefrl.ppo import Evaluation, PolicyBatch, minibatch_loss
+from prefrl.policy_steps import Evaluation
+from prefrl.ppo import PolicyBatch, minibatch_loss
 from prefrl.ppo_config import PPOConfig
 from prefrl.ppo_gradient import plain_gradients
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from prefrl.control.policies import Policy, make_policy
 from prefrl.control.tower_steps import TowerSteps, make_steps
-from prefrl.ppo import AutogradSteps, PolicyBatch, improve_policy
+from prefrl.policy_steps import AutogradSteps
+from prefrl.ppo import PolicyBatch, improve_policy
 from prefrl.ppo_config import PPOConfig
 
 OBSERVATIONS = Box(-np.inf, np.inf, (5,), np.float32)
@@ -90,3 +91,4 @@ def test_other_policies_take_the_way_of_autograd() -> None:
         with pytest.raises(ValueError, match="Gaussian policy with towers"):
             TowerSteps(policy, learning_rate=1e-3)
     assert isinstance(make_steps(a_policy(0), 1e-3), TowerSteps)
+    assert isinstance(make_steps(a_policy(0), 1e-3, micro_batch_size=8), AutogradSteps)

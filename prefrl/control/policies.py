@@ -19,7 +19,7 @@ from prefrl.control.convolutions import (
 )
 from prefrl.control.towers import tower_outputs
 from prefrl.errors import UsageError
-from prefrl.ppo import Evaluation
+from prefrl.policy_steps import Evaluation
 
 NATURE_LAYERS, NATURE_UNITS = (ConvLayer(32, 8, 4), ConvLayer(64, 4, 2), ConvLayer(64, 3, 1)), 512
 """Mnih et al. 2015, and the units behind the convolutions."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from prefrl.adam import Adam
 from prefrl.control.policies import LOG_TWO_PI, Policy, VectorBody
 from prefrl.control.towers import Activations, tower_backward, tower_forward
-from prefrl.ppo import AutogradSteps, Evaluation
+from prefrl.policy_steps import AutogradSteps, Evaluation
 
 Moment = tuple[Tensor, Activations, Activations, Tensor, Tensor]
 """Of the minibatch evaluated last: observation, both towers' activations, noise, its inverse deviation."""
@@ -24,16 +24,18 @@ ADAM_EPSILON = 1e-5
 """As in OpenAI's baselines."""
 
 
-def make_steps(policy: Policy, learning_rate: float) -> TowerSteps | AutogradSteps:
-    """The fastest steps there are for a policy, by Adam."""
-    if TowerSteps.fits(policy):
+def make_steps(
+    policy: Policy, learning_rate: float, *, micro_batch_size: int | None = None
+) -> TowerSteps | AutogradSteps:
+    """The fastest steps there are for a policy, by Adam; in micro-batches where a size is given."""
+    if TowerSteps.fits(policy) and micro_batch_size is None:
         return TowerSteps(policy, learning_rate=learning_rate)
     adam = Adam(policy.parameters(), learning_rate=learning_rate, epsilon=ADAM_EPSILON)
-    return AutogradSteps(policy.evaluate, adam)
+    return AutogradSteps(policy.evaluate, adam, micro_batch_size=micro_batch_size)
 
 
 class TowerSteps:
-    """:class:`prefrl.ppo.PolicySteps` of a policy that :meth:`fits`.
+    """:class:`prefrl.policy_steps.PolicySteps` of a policy that :meth:`fits`.
 
     Args:
         policy: its parameters are replaced by views, in place; its module and its state stay usable.

@@ -34,7 +34,9 @@ class Trainer(TrainingLoop):
         super().__init__(config, make_env, learner, device)
         self.actor: Actor = make_actor(config, self.env, device)
         self.policy, self.moments = self.actor.policy, self.actor.moments
-        self.steps = make_steps(self.policy, config.ppo.learning_rate)
+        self.steps = make_steps(
+            self.policy, config.ppo.learning_rate, micro_batch_size=config.ppo.micro_batch_size
+        )
         self.optimizer = self.steps.optimizer
         self.value_scale = ValueScale()
         self.collector = Collector(self.env, self.actor, np.random.default_rng([config.seed, 0]))
