@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "text": ("experiments.text", "collect texts of language models to compare"),
     "text-fit": ("experiments.text_fit", "fit a small reward to what people said about texts"),
     "text-bias": ("experiments.text_bias", "plant a bias for length, and see whether it is found"),
-    "fit": ("experiments.fit", "fit a reward model to a run's stored comparisons"),
+    "fit": ("experiments.fit", "fit a reward model to a run's stored answers"),
     "data": ("experiments.data", "a run's answers: export, import, check, back up, rebuild"),
     "tasks": ("experiments.tasks", "the tasks known by name, and their budgets"),
     "doctor": ("experiments.doctor", "what this machine can do, and what to fix"),

@@ -21,7 +21,8 @@ import tyro
 from experiments.options import parse_options
 from experiments.presets import preset
 from experiments.train import train_task
-from prefrl.control.config import QueryConfig, RewardConfig, TrainConfig
+from prefrl.control.config import RewardConfig, TrainConfig
+from prefrl.control.query_config import QueryConfig
 from prefrl.diagnostics import read_diagnostics
 from prefrl.errors import UsageError
 from prefrl.files import explained_disk_errors

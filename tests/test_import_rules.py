@@ -41,6 +41,8 @@ TORCH_FREE = (
     "prefrl.labellers.human_time",
     "prefrl.labellers.labelling",
     "prefrl.labellers.quality",
+    "prefrl.labellers.receipts",
+    "prefrl.labellers.screen",
     "prefrl.labellers.statistics",
     "prefrl.labellers.weights",
     "prefrl.processes",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from labelling_steps import entry, post
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from waiting_run import make_waiting_run
@@ -42,17 +43,6 @@ def deck(client: TestClient, labeller: str = "ada") -> dict[str, Any]:
     assert response.status_code == 200, response.text
     handed: dict[str, Any] = response.json()
     return handed
-
-
-def entry(pair: dict[str, Any], value: Any = 1.0, **more: Any) -> dict[str, Any]:
-    return {"ticket": pair["ticket"], "revision": pair["revision"], "value": value, "seconds": 2.0} | more
-
-
-def post(client: TestClient, *entries: Any, labeller: str = "ada") -> list[dict[str, Any]]:
-    response = client.post("/prefrl/answers", json={"labeller": labeller, "answers": list(entries)})
-    assert response.status_code == 200, response.text
-    receipts: list[dict[str, Any]] = response.json()["receipts"]
-    return receipts
 
 
 def mine(client: TestClient, **params: Any) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _alarm(found: Diagnostics) -> None:
         )
     elif math.isinf(newest.threshold):
         st.info(
-            "Nobody listens for reward hacking here: query.hacking_alarm is off.",
+            "Nobody listens for reward hacking here: query.hacking_alarm is off, or single clips are judged.",
             icon=":material/notifications_off:",
         )
     else:

@@ -8,9 +8,9 @@ import streamlit as st
 
 from prefrl.errors import UsageError
 from prefrl.runs.log import RunFolder
-from ui.desk import describe
 from ui.here import workplace
 from ui.refusals import Refusal
+from ui.sentences import describe
 from ui.workplace import RunView
 
 
