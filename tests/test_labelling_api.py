@@ -58,7 +58,7 @@ def test_pairs_come_with_their_clips_and_what_the_run_does(client: TestClient) -
         assert "immutable" in picture.headers["cache-control"]
         assert picture.content[:4] == b"RIFF"
     status = answer["status"]
-    assert (status["labels"], status["budget"], status["open"]) == (0, 16, PAIRS)
+    assert (status["labels"], status["budget"]) == (0, 16)
     assert status["state"] == "waiting"
     assert status["sentence"] == "The agent waits for 4 of the first 4 labels."
 

@@ -20,6 +20,7 @@ from prefrl.labellers.receipts import AnswerRefused
 from prefrl.labellers.screen import query_value, screen_value
 from ui.exhibits import Exhibits
 from ui.instructions import instructions_for
+from ui.progress import shown_progress, shown_sentence
 from ui.refusals import Refusal
 from ui.screen_values import read_event, read_instructions, read_revision, read_seconds, read_value
 from ui.sentences import describe
@@ -139,17 +140,14 @@ class Desk:
         view = self._labelled_run(run)
         counts, status = view.store.counts(view.store_name), view.status
         numbers = {
-            "labels": counts.labels,
-            "budget": view.settings.get("labels", 0),
-            "skips": counts.skips,
-            "open": counts.open,
+            **shown_progress(counts, view.settings),
             "undrawn": 0,
             "problem": "",
             "step": 0 if status is None else status.step,
             "steps": view.settings.get("steps", 0),
         }
         state, sentence = describe(view, labels=counts.labels)
-        return {"state": state, "sentence": sentence, **numbers}
+        return {"state": state, "sentence": shown_sentence(state, sentence, view.settings), **numbers}
 
     def _receipt(self, labeller: str, entry: object) -> Json:
         try:
