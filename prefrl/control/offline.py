@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from prefrl.calibration import Calibration, calibration
-from prefrl.control.build import make_device, make_ensemble
+from prefrl.control.build import make_ensemble
 from prefrl.control.config import RewardConfig
 from prefrl.control.layout_files import load_layout
 from prefrl.control.layouts import Layout
@@ -20,6 +20,7 @@ from prefrl.control.reward_files import save_reward_model
 from prefrl.control.reward_model import RewardModel
 from prefrl.control.segment_bank import SegmentBank
 from prefrl.control.segment_files import load_segments
+from prefrl.devices import make_device
 from prefrl.ensemble import RewardEnsemble
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Purpose, Query, RemarkKind

@@ -23,7 +23,7 @@ PACKAGES = (
 def provenance() -> dict[str, Any]:
     """`commit`, `versions` of the packages that are installed, `python`, `platform` and `cores`."""
     return {
-        "commit": git_commit(Path(__file__).resolve().parents[1]),
+        "commit": git_commit(Path(__file__).resolve().parents[2]),
         "versions": package_versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
