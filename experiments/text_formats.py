@@ -19,7 +19,7 @@ from prefrl.errors import UsageError
 from prefrl.feedback_checks import check_name, shortened
 from prefrl.texts.text_records import (
     check_filled,
-    check_messages,
+    check_response,
     prompt_text,
     read_lines,
     read_records,
@@ -89,7 +89,7 @@ def _group(record: dict[str, Any]) -> ResponseGroup:
     for model in models:
         if model is not None:
             check_name("the name of a model", model)
-    sides = [_response(value, name) for name, value in values.items()]
+    sides = [check_response(value, name) for name, value in values.items()]
     prompt = _prompt(record, [before for before, _ in sides])
     return ResponseGroup(prompt, tuple(text for _, text in sides), tuple(models))
 
@@ -102,17 +102,6 @@ def _listed(record: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     if not isinstance(models, list) or len(models) != len(values):
         raise UsageError(f"'models' is {shortened(models)}: give one name for each response")
     return {f"responses[{place}]": value for place, value in enumerate(values)}, models
-
-
-def _response(value: Any, name: str) -> tuple[list[dict[str, str]], str]:
-    """What comes before a response, and its text."""
-    if isinstance(value, str):
-        return [], check_filled(value, name)
-    messages = check_messages(value, name)
-    role = messages[-1]["role"]
-    if role != "assistant":
-        raise UsageError(f"'{name}' ends with a message of the {role}: end it with the assistant's")
-    return messages[:-1], check_filled(messages[-1]["content"], name)
 
 
 def _prompt(record: dict[str, Any], contexts: list[list[dict[str, str]]]) -> str:

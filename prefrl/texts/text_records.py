@@ -88,6 +88,21 @@ def check_messages(value: Any, name: str) -> Messages:
     return messages
 
 
+def check_response(value: Any, name: str) -> tuple[Messages, str]:
+    """What comes before a response in its conversation (nothing where it is a text), and its text.
+
+    Raises:
+        UsageError: it is neither, or the conversation does not end with the assistant.
+    """
+    if isinstance(value, str):
+        return [], check_filled(value, name)
+    messages = check_messages(value, name)
+    role = messages[-1]["role"]
+    if role != "assistant":
+        raise UsageError(f"'{name}' ends with a message of the {role}: end it with the assistant's")
+    return messages[:-1], check_filled(messages[-1]["content"], name)
+
+
 def take_field(record: Mapping[str, Any], name: str) -> Any:
     """A field of a record.
 
