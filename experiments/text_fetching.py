@@ -8,9 +8,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from experiments.text_collection import Collection
 from experiments.text_endpoint import Endpoint, NoAnswerError
-from experiments.text_formats import prompt_text
 from prefrl.errors import UsageError
 from prefrl.texts.response_files import Response, append_responses
+from prefrl.texts.text_records import prompt_text
 
 HOPELESS = 3
 """Failures in a row after which we stop asking."""

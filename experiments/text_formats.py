@@ -11,19 +11,23 @@ P and R are texts or lists of messages ({"role": ..., "content": ...}), of which
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prefrl.errors import UsageError
-from prefrl.feedback_checks import check_name, check_text, shortened
-from prefrl.files import explained_disk_errors
-from prefrl.texts.response_files import LONGEST_TEXT
+from prefrl.feedback_checks import check_name, shortened
+from prefrl.texts.text_records import (
+    check_filled,
+    check_response,
+    prompt_text,
+    read_lines,
+    read_records,
+    take_conversation,
+    take_field,
+)
 
 MOST_RESPONSES = 5
-ROLES = ("system", "user", "assistant", "tool")
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ def read_groups(path: Path) -> list[ResponseGroup]:
         UsageError: no such file, nothing in it, or a line that is not as above (line and field are named).
     """
     groups = []
-    for where, record in _records(path):
+    for where, record in read_records(path):
         try:
             groups.append(_group(record))
         except UsageError as error:
@@ -60,41 +64,32 @@ def read_prompts(path: Path) -> list[str | list[dict[str, str]]]:
     """
     if path.suffix == ".jsonl":
         prompts = []
-        for where, record in _records(path):
+        for where, record in read_records(path):
             try:
-                prompts.append(_conversation(record, "prompt"))
+                prompts.append(take_conversation(record, "prompt"))
             except UsageError as error:
                 raise UsageError(f"{where}: {error}") from error
     else:
-        prompts = [_text(line.strip(), where) for where, line in _lines(path)]
+        prompts = [check_filled(line.strip(), where) for where, line in read_lines(path)]
     if not prompts:
         raise UsageError(f"{path} is empty: give one prompt per line")
     return prompts
-
-
-def prompt_text(prompt: str | list[dict[str, str]]) -> str:
-    """A prompt as people read it: one message as it is, a conversation with its roles."""
-    if isinstance(prompt, str):
-        return prompt
-    if len(prompt) == 1:
-        return prompt[0]["content"]
-    return "\n\n".join(f"{message['role'].capitalize()}: {message['content']}" for message in prompt)
 
 
 def _group(record: dict[str, Any]) -> ResponseGroup:
     if "responses" in record:
         values, models = _listed(record)
     elif "response_a" in record or "response_b" in record:
-        values = {name: _field(record, name) for name in ("response_a", "response_b")}
+        values = {name: take_field(record, name) for name in ("response_a", "response_b")}
         models = [record.get("model_a"), record.get("model_b")]
     elif "chosen" in record or "rejected" in record:
-        values, models = {name: _field(record, name) for name in ("chosen", "rejected")}, [None, None]
+        values, models = {name: take_field(record, name) for name in ("chosen", "rejected")}, [None, None]
     else:
         raise UsageError("has no 'responses', no 'response_a' and 'response_b', no 'chosen' and 'rejected'")
     for model in models:
         if model is not None:
             check_name("the name of a model", model)
-    sides = [_response(value, name) for name, value in values.items()]
+    sides = [check_response(value, name) for name, value in values.items()]
     prompt = _prompt(record, [before for before, _ in sides])
     return ResponseGroup(prompt, tuple(text for _, text in sides), tuple(models))
 
@@ -109,77 +104,11 @@ def _listed(record: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     return {f"responses[{place}]": value for place, value in enumerate(values)}, models
 
 
-def _response(value: Any, name: str) -> tuple[list[dict[str, str]], str]:
-    """What comes before a response, and its text."""
-    if isinstance(value, str):
-        return [], _text(value, name)
-    messages = _messages(value, name)
-    role = messages[-1]["role"]
-    if role != "assistant":
-        raise UsageError(f"'{name}' ends with a message of the {role}: end it with the assistant's")
-    return messages[:-1], _text(messages[-1]["content"], name)
-
-
 def _prompt(record: dict[str, Any], contexts: list[list[dict[str, str]]]) -> str:
     if "prompt" in record:
-        return _text(prompt_text(_conversation(record, "prompt")), "prompt")
+        return check_filled(prompt_text(take_conversation(record, "prompt")), "prompt")
     if not all(contexts):
         raise UsageError("has no 'prompt': give it, or give the responses as whole conversations")
     if any(context != contexts[0] for context in contexts):
         raise UsageError("has conversations that differ before their last message, and no 'prompt'")
-    return _text(prompt_text(contexts[0]), "prompt")
-
-
-def _conversation(record: dict[str, Any], name: str) -> str | list[dict[str, str]]:
-    value = _field(record, name)
-    return _text(value, name) if isinstance(value, str) else _messages(value, name)
-
-
-def _messages(value: Any, name: str) -> list[dict[str, str]]:
-    if not isinstance(value, list) or not value:
-        raise UsageError(f"'{name}' is {shortened(value)}: give a text or a list of messages")
-    messages = []
-    for place, message in enumerate(value):
-        here = f"{name}[{place}]"
-        if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise UsageError(f"'{here}' is {shortened(message)}: give a role of {', '.join(ROLES)}")
-        content = _text(_field(message, "content"), f"{here}.content")
-        messages.append({"role": message["role"], "content": content})
-    return messages
-
-
-def _field(record: dict[str, Any], name: str) -> Any:
-    if name not in record:
-        raise UsageError(f"has no '{name}'")
-    return record[name]
-
-
-def _text(value: Any, name: str) -> str:
-    check_text(f"'{name}'", value, LONGEST_TEXT)
-    if not value.strip():
-        raise UsageError(f"'{name}' is empty: give a text")
-    return str(value)
-
-
-def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each record stands, and the record."""
-    for where, line in _lines(path):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{where} is no JSON ({error}): give one JSON object per line") from error
-        if not isinstance(record, dict):
-            raise UsageError(f"{where} is {shortened(record)}: give a JSON object")
-        yield where, record
-
-
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Where each line that is not empty stands, and the line."""
-    with explained_disk_errors(f"read {path}"):
-        lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                yield f"{path} line {number}", line.decode("utf-8-sig")
-            except UnicodeDecodeError as error:
-                raise UsageError(f"{path} line {number} is not UTF-8: save the file as UTF-8") from error
+    return check_filled(prompt_text(contexts[0]), "prompt")

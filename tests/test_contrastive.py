@@ -1,4 +1,4 @@
-"""A policy fitted to comparisons of segments learns small worlds, reproducibly, and nothing from noise."""
+"""A policy fitted to comparisons of segments: it learns small worlds, reproducibly, and not from noise."""
 
 from __future__ import annotations
 
