@@ -39,9 +39,7 @@ class Adam:
         epsilon: ε.
     """
 
-    def __init__(
-        self, parameters: Iterable[Tensor], *, learning_rate: float, epsilon: float = 1e-8
-    ) -> None:
+    def __init__(self, parameters: Iterable[Tensor], *, learning_rate: float, epsilon: float = 1e-8) -> None:
         self._parameters = list(parameters)
         self.param_groups: list[dict[str, Any]] = [{"params": self._parameters, "lr": learning_rate}]
         self._epsilon = epsilon
