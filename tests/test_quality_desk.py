@@ -15,8 +15,7 @@ from waiting_run import make_waiting_run
 from prefrl.clip_files import note_path, read_wishes
 from prefrl.feedback import Purpose, Query
 from prefrl.labellers.quality import expected_values
-from prefrl.store.counts import Counts
-from prefrl.store.feedback_store import FeedbackStore
+from prefrl.store.feedback_store import Counts, FeedbackStore
 from ui import instructions
 from ui.api import api_routes
 from ui.desk import MOST_REMEMBERED, Desk

@@ -27,7 +27,7 @@ def _table() -> None:
         st.write("There is no run here yet: start one on the page *New run*, or in a terminal:")
         st.code("prefrl train half-cheetah", language="sh")
         return
-    st.dataframe(rows, hide_index=True, width="stretch")
+    st.dataframe(rows, hide_index=True, width="stretch", placeholder="–")
 
 
 def _row(name: str) -> dict[str, Any]:

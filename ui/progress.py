@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prefrl.runs.status import State
-from prefrl.store.counts import Counts
+from prefrl.store.feedback_store import Counts
 
 CHECKS = ("gold_fraction", "repeat_fraction")
 """Of a run's query settings: hidden checks per label."""
