@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("experiments.train", "train an agent from comparisons, or on the true reward"),
+    "language": ("experiments.language", "train a language model on a task: language train TASK"),
     "evaluate": ("experiments.evaluate", "play fresh episodes with a run's policy"),
     "render": ("experiments.render", "videos of a run's policy, before and after training"),
     "report": ("experiments.report", "compare runs: curves, table and clips in one HTML file"),

@@ -10,12 +10,13 @@ import pytest
 from tiny_runs import run_tiny, tiny
 
 from experiments.train import world_maker
-from prefrl.control.build import make_device, make_learner
+from prefrl.control.build import make_learner
 from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.quality_queries import OPEN_REPEATS, REPEAT_GAP
 from prefrl.control.rollouts import Collector
 from prefrl.control.segment_files import load_segments
 from prefrl.control.training import make_agent
+from prefrl.devices import make_device
 from prefrl.feedback import Purpose, Query
 from prefrl.labellers.labelling import Labelling
 from prefrl.labellers.quality import expected_values

@@ -10,9 +10,9 @@ from tiny_runs import TINY, Killed, figures, killed_at, run_tiny, tiny
 
 from experiments.train import world_maker
 from prefrl.control.audits import CONFIDENT, audits_due, choose_audits
-from prefrl.control.build import make_device
 from prefrl.control.session_reports import newest_pairs, predict_preferences, predicted_rise
 from prefrl.control.training import make_agent
+from prefrl.devices import make_device
 from prefrl.diagnostics import MOST_PAIRS, read_diagnostics
 from prefrl.feedback_sets import FeedbackSet
 from prefrl.fitting import RewardFitter

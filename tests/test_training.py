@@ -18,10 +18,10 @@ from experiments.crash import CrashConfig, compare_runs, run_crash
 from experiments.presets import preset
 from experiments.train import world_maker
 from prefrl.control import preference_learner, query_maker, segments, training, training_loop
-from prefrl.control.build import make_device
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import evaluate_policy
 from prefrl.control.training import Interrupted, make_agent, train
+from prefrl.devices import make_device
 from prefrl.errors import UsageError
 from prefrl.fit_config import FitConfig
 from prefrl.runs.log import OUTPUT, read_metrics

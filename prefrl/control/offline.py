@@ -12,13 +12,14 @@ from torch import Tensor
 
 from prefrl.bags import bootstrap_counts
 from prefrl.calibration import Calibration, calibration
-from prefrl.control.build import make_device, make_ensemble
+from prefrl.control.build import make_ensemble
 from prefrl.control.config import RewardConfig
 from prefrl.control.layout_files import load_layout
 from prefrl.control.layouts import Layout
 from prefrl.control.reward_files import save_reward_model
 from prefrl.control.reward_model import RewardModel
 from prefrl.control.stored_answers import load_feedback, read_answers
+from prefrl.devices import make_device
 from prefrl.ensemble import Items
 from prefrl.errors import UsageError
 from prefrl.feedback_sets import FeedbackSet, guess_loss, loss_floor
