@@ -133,4 +133,4 @@ def _make_model(config: LanguageConfig, task: Task) -> tuple[LanguageModel, Toke
         return load_small_model(folder)
     from prefrl.language.pretrained import load_pretrained  # transformers takes seconds to import
 
-    return load_pretrained(config.start)
+    return load_pretrained(config.start, lora_rank=config.lora_rank)

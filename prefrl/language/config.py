@@ -113,6 +113,9 @@ class TextRewardConfig:
     """Networks, each fitted on its own bootstrap of the answers."""
     start: Literal["policy", "scratch"] = "policy"
     """Begin from the warm start's weights, or from nothing."""
+    reading: Literal["last", "sum"] = "last"
+    """A text's return: what stands at its last token, or the sum over its completion's tokens, as over the
+    steps of a segment; then every token has a reward of its own."""
     centring: float = 0.01
     """Weight of the squared sum of a pair's returns (Eisenstein et al. 2023: 0.01); 0 leaves it out."""
     fit: FitConfig = field(
@@ -215,6 +218,8 @@ class LanguageConfig:
     """A run is a pure function of its settings and this number."""
     start: str | None = None
     """A folder or name of a model to begin from, of ours or of transformers; none makes a new one."""
+    lora_rank: int = 0
+    """With a model of transformers: train adapters of this rank alone; 0 trains its weights."""
     torch_threads: int = 0
     """Threads of the networks on a CPU; 0 leaves it to torch."""
     device: str = "auto"
@@ -256,6 +261,8 @@ class LanguageConfig:
             raise UsageError(
                 f"there is no algorithm {self.algorithm!r}: choose from {', '.join(get_args(Algorithm))}"
             )
+        if self.lora_rank < 0 or (self.lora_rank and self.start is None):
+            raise UsageError(f"lora_rank {self.lora_rank} must not be below 0, and needs a model in start")
         if self.best_of < 2:
             raise UsageError(f"best_of must be at least 2, not {self.best_of}")
         if self.asks and self.labels < 4:

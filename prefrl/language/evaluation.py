@@ -21,7 +21,7 @@ LARGEST_EXACT_VOCABULARY = 1024
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class TextEvaluation:
     """A policy on prompts that it was not trained on."""
 
     gold: float
@@ -60,7 +60,7 @@ def evaluate_model(
     seed: int,
     reference: LanguageModel | None = None,
     copies: int = 4,
-) -> Evaluation:
+) -> TextEvaluation:
     """Evaluates a policy, without leaving a trace in anybody's random numbers.
 
     Args:
@@ -87,7 +87,7 @@ def evaluate_model(
     )
     scores, rival_scores = gold_scores(task, sampled), gold_scores(task, rival)
     wins = float((0.5 + 0.5 * np.sign(scores - rival_scores)).mean())
-    return Evaluation(
+    return TextEvaluation(
         gold=float(gold_scores(task, likeliest).mean()),
         gold_sampled=float(scores.mean()),
         diversity=diversity(sampled.completions, copies),

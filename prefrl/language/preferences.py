@@ -20,6 +20,7 @@ from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Source, make_id
 from prefrl.fitting import FeedbackSet, RewardFitter
 from prefrl.language.bench import Bench, Row
+from prefrl.language.completions import CHUNK
 from prefrl.language.responses import Responses
 from prefrl.language.reward_network import ResponseTable
 from prefrl.likelihoods import centring_penalty, pair_log_likelihood_loss
@@ -62,7 +63,7 @@ class TextPreferences:
         if ensemble is not None:
             self.fitter = RewardFitter(ensemble, self.config.reward_model.fit, seed=self.config.seed)
         self.teacher = make_teacher(self.config.teacher, np.random.default_rng([self.config.seed, 4]))
-        self.table = ResponseTable(bench.tokenizer, bench.model.context, bench.device)
+        self.table = self._empty_table()
         self.responses: list[Response] = []
         self.asked: dict[str, tuple[int, int]] = {}
         """Rows of the two sides by query."""
@@ -145,16 +146,26 @@ class TextPreferences:
             "agreement": report.held_out_agreement,
         }
 
+    @torch.no_grad()
     def score(self, responses: Responses) -> Tensor:
-        """The learned reward of responses ``[n]``, by the ensemble's present version."""
+        """The learned reward, by the ensemble's present version: ``[n]``, or ``[n, time]`` where it is a sum.
+
+        A sum's mean per token is left as the comparisons made it: texts differ in length, so to shift every
+        token's reward would change which text is better.
+        """
         assert self.ensemble is not None
-        table = ResponseTable(self.bench.tokenizer, self.bench.model.context, self.bench.device)
-        table.add(responses.prompts, responses.completions, responses.finished.tolist())
-        rows = torch.arange(len(table), device=self.bench.device)
-        parts = [
-            (self.ensemble.predict(table.inputs(part)) * table.mask(part)).sum(1) for part in rows.split(512)
-        ]
-        return torch.cat(parts)
+        table = self._table_of(responses)
+        rows = torch.arange(len(table), device=self.bench.device).split(CHUNK)
+        if table.reading == "last":
+            return torch.cat([(self.ensemble.predict(table.inputs(p)) * table.mask(p)).sum(1) for p in rows])
+        scale = self.ensemble.scale.view(-1, 1, 1)
+        columns = torch.arange(responses.mask.shape[1], device=self.bench.device)
+        parts = []
+        for part in rows:
+            rewards = (self.ensemble(table.inputs(part)) * scale).mean(0)
+            places = (table.start[part].unsqueeze(1) + columns).clamp(max=rewards.shape[1] - 1)
+            parts.append(rewards.gather(1, places))
+        return torch.cat(parts) * responses.mask
 
     def assess(self, *, prompts: int = 64, copies: int = 4) -> Row:
         """Rank correlation of learned and gold score over fresh responses; the policy never sees it."""
@@ -163,7 +174,8 @@ class TextPreferences:
         written = self.bench.write(self.bench.task.prompts("train", prompts, rng), copies=copies)
         self.bench.generator.set_state(state)
         gold = self._gold(written.prompts, written.completions)
-        return {"reward_correlation": spearman(self.score(written).double().cpu().numpy(), gold)}
+        learned = self.score(written).reshape(len(written), -1).sum(1).double().cpu().numpy()
+        return {"reward_correlation": spearman(learned, gold)}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but what already lies in the store and in the file of responses."""
@@ -226,10 +238,20 @@ class TextPreferences:
     def _returns(self, written: Responses) -> np.ndarray:
         """Raw returns of responses by every member. [members, n]"""
         assert self.ensemble is not None
-        table = ResponseTable(self.bench.tokenizer, self.bench.model.context, self.bench.device)
-        table.add(written.prompts, written.completions, written.finished.tolist())
+        table = self._table_of(written)
         rows = torch.arange(len(table), device=self.bench.device)
         return self.ensemble.predict_returns(table, rows).double().cpu().numpy()
+
+    def _empty_table(self) -> ResponseTable:
+        bench = self.bench
+        return ResponseTable(
+            bench.tokenizer, bench.model.context, bench.device, reading=self.config.reward_model.reading
+        )
+
+    def _table_of(self, written: Responses) -> ResponseTable:
+        table = self._empty_table()
+        table.add(written.prompts, written.completions, written.finished.tolist())
+        return table
 
     def _keep(self, written: Responses) -> np.ndarray:
         """Rows of the table of responses, which get ids and lines in the file first of all."""

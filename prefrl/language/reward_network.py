@@ -1,8 +1,9 @@
-"""Reward networks for texts: transformers with a number per token; a text's return is its last one's."""
+"""Reward networks for texts: transformers with a number per token, read at the last one or summed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from prefrl.language.models import LanguageModel, SmallModel
 from prefrl.language.tokenizers import Tokenizer
 from prefrl.language.transformer import Transformer
 from prefrl.member_layers import MemberLinear
+
+Reading = Literal["last", "sum"]
 
 
 class RewardTransformer(nn.Module):
@@ -36,22 +39,29 @@ class RewardTransformer(nn.Module):
 
 
 class ResponseTable:
-    """Texts as the ensemble sees them: rows of tokens, of which the last real one carries the return.
+    """Texts as the ensemble sees them: rows of tokens, of which some are read.
 
-    Rows are padded on the right, where a causal network's earlier tokens cannot see it: a return depends
-    neither on the padding nor on the batch.
+    Read are the last real token alone, or all tokens of the completion. Rows are padded on the right, where a
+    causal network's earlier tokens cannot see it: a return depends neither on the padding nor on the batch.
 
     Args:
         tokenizer: the reward networks' own, which need not be the policy's.
         context: tokens that they can take.
         device: where the rows live.
+        reading: ``last`` or ``sum``.
     """
 
-    def __init__(self, tokenizer: Tokenizer, context: int, device: torch.device) -> None:
-        self.tokenizer, self.context, self.device = tokenizer, context, device
+    def __init__(
+        self, tokenizer: Tokenizer, context: int, device: torch.device, *, reading: Reading = "last"
+    ) -> None:
+        self.tokenizer, self.context, self.device, self.reading = tokenizer, context, device, reading
         self.rows: list[list[int]] = []
+        self._starts: list[int] = []
         self._tokens = torch.empty(0, 0, dtype=torch.long, device=device)
-        self._last = torch.empty(0, dtype=torch.long, device=device)
+        self.start = torch.empty(0, dtype=torch.long, device=device)
+        """Where each completion begins."""
+        self.last = torch.empty(0, dtype=torch.long, device=device)
+        """Each row's last real token."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -63,29 +73,34 @@ class ResponseTable:
             UsageError: an unknown symbol, an empty text, or one that is longer than the context.
         """
         for prompt, completion, whole in zip(prompts, completions, finished, strict=True):
-            row = self.tokenizer.encode(prompt) + self.tokenizer.encode(completion)
-            row += [self.tokenizer.end] * whole
+            before = self.tokenizer.encode(prompt)
+            row = before + self.tokenizer.encode(completion) + [self.tokenizer.end] * whole
             if not 0 < len(row) <= self.context:
                 raise UsageError(
                     f"the text {(prompt + completion)[:40]!r} has {len(row)} tokens: the reward model "
                     f"takes 1 to {self.context}"
                 )
             self.rows.append(row)
+            self._starts.append(min(len(before), len(row) - 1))
         width = max(map(len, self.rows), default=0)
         padded = [row + [self.tokenizer.padding] * (width - len(row)) for row in self.rows]
         self._tokens = torch.tensor(padded, dtype=torch.long, device=self.device).reshape(-1, width)
-        self._last = torch.tensor([len(row) - 1 for row in self.rows], device=self.device)
+        self.start = torch.tensor(self._starts, dtype=torch.long, device=self.device)
+        self.last = torch.tensor([len(row) - 1 for row in self.rows], device=self.device)
 
     def inputs(self, rows: Tensor) -> Tensor:
         """Tokens ``[rows, time]``, no wider than they need be."""
-        width = int(self._last[rows].max()) + 1 if len(rows) else 0
-        return self._tokens[rows, :width] if len(rows) else self._tokens[:0]
+        return self._tokens[rows, : self._width(rows)]
 
     def mask(self, rows: Tensor) -> Tensor:
-        """``[rows, time]``, 1 at the last real token alone."""
-        last = self._last[rows]
-        places = torch.arange(int(last.max()) + 1 if len(rows) else 0, device=self.device)
-        return (places == last.unsqueeze(1)).to(torch.get_default_dtype())
+        """``[rows, time]``, 1 at the tokens that are read."""
+        last = self.last[rows].unsqueeze(1)
+        first = last if self.reading == "last" else self.start[rows].unsqueeze(1)
+        places = torch.arange(self._width(rows), device=self.device)
+        return ((places >= first) & (places <= last)).to(torch.get_default_dtype())
+
+    def _width(self, rows: Tensor) -> int:
+        return int(self.last[rows].max()) + 1 if len(rows) else 0
 
 
 def make_reward_ensemble(

@@ -12,7 +12,7 @@ from prefrl.language.bench import Bench, Row, Stage, make_bench
 from prefrl.language.best_of_stage import BestOfStage, RejectionStage, RewardStage
 from prefrl.language.config import LanguageConfig
 from prefrl.language.direct_stage import DirectStage
-from prefrl.language.evaluation import Evaluation, evaluate_model, evaluation_prompts
+from prefrl.language.evaluation import TextEvaluation, evaluate_model, evaluation_prompts
 from prefrl.language.policy_stage import PolicyStage
 from prefrl.language.preferences import TextPreferences
 from prefrl.language.reward_network import make_reward_ensemble
@@ -37,7 +37,7 @@ class TextTrainer:
         self.warm = WarmStart(self.bench, steps=config.warm_start.steps, stop_at=config.warm_start.stop_at)
         self.stage: Stage | None = None
         self.preferences: TextPreferences | None = None
-        self.before: Evaluation | None = None
+        self.before: TextEvaluation | None = None
         """Of the warm start, once it is over."""
         self._warm_model: dict[str, Any] = {}
 
@@ -78,7 +78,7 @@ class TextTrainer:
             row = self.stage.advance()
             yield {**row, "stage": self.config.algorithm, "step": self.step}
 
-    def evaluate(self) -> Evaluation:
+    def evaluate(self) -> TextEvaluation:
         """The present policy on held-out prompts, against the warm start."""
         reference = None
         if self._warm_model:
@@ -120,7 +120,7 @@ class TextTrainer:
         self.bench.load_state_dict(state["bench"])
         self.warm.load_state_dict(state["warm"])
         self._warm_model = state["warm_model"]
-        self.before = None if state["before"] is None else Evaluation(**state["before"])
+        self.before = None if state["before"] is None else TextEvaluation(**state["before"])
         if state["stage"] is not None:
             self.stage = self._make_stage()
             self.stage.load_state_dict(state["stage"])
@@ -133,7 +133,7 @@ class TextTrainer:
         self.stage = self._make_stage()
         return {**self.before.row(), "gold": self.before.gold, "stage": "warm start", "step": self.step}
 
-    def _evaluate(self, reference: Any, split: Any) -> Evaluation:
+    def _evaluate(self, reference: Any, split: Any) -> TextEvaluation:
         prompts = evaluation_prompts(
             self.bench.task, split, self.config.evaluation_prompts, seed=self.config.seed
         )

@@ -14,7 +14,7 @@ from prefrl.cpu import use_cpu
 from prefrl.errors import UsageError
 from prefrl.language.bench import Row
 from prefrl.language.config import LanguageConfig
-from prefrl.language.evaluation import Evaluation
+from prefrl.language.evaluation import TextEvaluation
 from prefrl.language.trainer import TextTrainer
 from prefrl.runs.clock import RunClock
 from prefrl.runs.lock import sole_trainer
@@ -220,7 +220,7 @@ class _Session:
 _REPORTED = ("agreement", "reward_correlation", "skips", "kl_per_token", "fit_validation_loss")
 
 
-def _figures(before: Evaluation, after: Evaluation, best_gold: float | None) -> dict[str, Any]:
+def _figures(before: TextEvaluation, after: TextEvaluation, best_gold: float | None) -> dict[str, Any]:
     """``gold_before`` and ``gold_after``: mean gold score of the likeliest completions of held-out prompts.
 
     After best-of-n that is the score of the chosen ones.
