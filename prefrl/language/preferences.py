@@ -18,7 +18,8 @@ from prefrl.checkpoints import restore_generator
 from prefrl.ensemble import RewardEnsemble
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Source, make_id
-from prefrl.fitting import FeedbackSet, RewardFitter
+from prefrl.feedback_sets import FeedbackSet
+from prefrl.fitting import RewardFitter
 from prefrl.language.bench import Bench, Row
 from prefrl.language.completions import CHUNK
 from prefrl.language.responses import Responses
