@@ -13,6 +13,7 @@ from prefrl.language.model_config import ModelConfig
 def tiny(task: str = "walks", algorithm: Algorithm = "grpo", **changes: Any) -> LanguageConfig:
     """Seconds, not minutes; it learns next to nothing."""
     config = language_preset(task, algorithm)
+    fit = replace(config.reward_model.fit, first_gradient_steps=6, max_gradient_steps=3)
     return replace(
         config,
         model=ModelConfig(layers=1, heads=2, width=16),
@@ -20,6 +21,8 @@ def tiny(task: str = "walks", algorithm: Algorithm = "grpo", **changes: Any) -> 
             config.warm_start, steps=256, check_every_steps=128, check_prompts=8, batch_size=32
         ),
         rollout=replace(config.rollout, prompts=8, copies=4),
+        reward_model=replace(config.reward_model, fit=fit),
+        query=replace(config.query, sessions=2),
         best_of=4,
         steps=128,
         labels=40,

@@ -43,6 +43,11 @@ class Bench:
         """Tokens of a completion at most, its end included."""
         return self.task.longest_completion + 1
 
+    @property
+    def trained(self) -> list[torch.nn.Parameter]:
+        """The model's parameters that move: all of them, or its adapters."""
+        return [one for one in self.model.parameters() if one.requires_grad]
+
     def write(self, prompts: list[str], *, copies: int = 1, temperature: float = 1.0) -> Responses:
         """Completions by the present policy."""
         return sample_responses(

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prefrl.adam import Adam
+from prefrl.best_of_n import choose_best
 from prefrl.language.bench import Bench, Row
 from prefrl.language.evaluation import gold_scores
 from prefrl.language.responses import Responses
@@ -18,8 +20,8 @@ from prefrl.schedules import linear
 
 def best_of(responses: Responses, rewards: Tensor, copies: int) -> Responses:
     """The response with the highest reward among each ``copies`` in a row; the first of equals."""
-    places = rewards.view(-1, copies).argmax(1)
-    return responses.take(places + copies * torch.arange(len(places), device=places.device))
+    places = torch.from_numpy(choose_best(rewards.view(-1, copies).double().cpu().numpy()))
+    return responses.take((places + copies * torch.arange(len(places))).to(rewards.device))
 
 
 def judged(bench: Bench, source: RewardSource, responses: Responses) -> Tensor:
@@ -41,9 +43,7 @@ class RejectionStage:
 
     def __init__(self, bench: Bench, source: RewardSource) -> None:
         self.bench, self.source, self.config = bench, source, bench.config
-        self.optimizer = torch.optim.Adam(
-            bench.model.parameters(), lr=bench.config.ppo.learning_rate, foreach=True
-        )
+        self.optimizer = Adam(bench.trained, learning_rate=bench.config.ppo.learning_rate)
         self.step = 0
 
     @property

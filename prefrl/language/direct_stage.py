@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prefrl.adam import Adam
 from prefrl.direct_losses import (
     balanced_weights,
     dpo_loss,
@@ -35,9 +36,7 @@ class DirectStage:
         self.bench, self.preferences, self.config = bench, preferences, bench.config.direct
         self.algorithm = bench.config.algorithm
         self.reference = bench.model.copy()
-        self.optimizer = torch.optim.Adam(
-            bench.model.parameters(), lr=self.config.learning_rate, foreach=True
-        )
+        self.optimizer = Adam(bench.trained, learning_rate=self.config.learning_rate)
         self.step = 0
         self._order: list[int] = []
         """Comparisons that this pass has not come to yet."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prefrl.adam import Adam
 from prefrl.kl_controllers import make_kl_controller
 from prefrl.language.advantages import Prepared, group_batch, value_batch
 from prefrl.language.bench import Bench, Row
@@ -39,7 +40,7 @@ class PolicyStage:
         self.reference = bench.model.copy()
         self.value: ValueModel | None = None
         self.kl = make_kl_controller(self.config.kl)
-        self.optimizer: torch.optim.Optimizer | None = None
+        self.optimizer: Adam | None = None
         self.step = 0
 
     @property
@@ -98,13 +99,13 @@ class PolicyStage:
 
     def _begin(self) -> None:
         """Made once there is a reward, because the value function may begin from it."""
-        parameters = list(self.bench.model.parameters())
+        parameters = list(self.bench.trained)
         if self.config.algorithm in WITH_VALUES:
             self.value = make_value_model(
                 self.bench.model, self.config.value, self.source.ensemble, self.bench.device
             )
-            parameters += list(self.value.parameters())
-        self.optimizer = torch.optim.Adam(parameters, lr=self.config.ppo.learning_rate, foreach=True)
+            parameters += [one for one in self.value.parameters() if one.requires_grad]
+        self.optimizer = Adam(parameters, learning_rate=self.config.ppo.learning_rate)
 
     def _collect(self) -> Responses:
         rollout = self.config.rollout

@@ -18,7 +18,8 @@ from prefrl.checkpoints import restore_generator
 from prefrl.ensemble import RewardEnsemble
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Source, make_id
-from prefrl.fitting import FeedbackSet, RewardFitter
+from prefrl.feedback_sets import FeedbackSet
+from prefrl.fitting import RewardFitter
 from prefrl.language.bench import Bench, Row
 from prefrl.language.completions import CHUNK
 from prefrl.language.responses import Responses
@@ -84,6 +85,8 @@ class TextPreferences:
 
     def ask(self, count: int) -> None:
         """Puts so many queries about fresh responses; a scripted teacher answers at once."""
+        if not self.teacher.answers_at_once:
+            count -= self._adopt()
         if count < 1:
             return
         query = self.config.query
@@ -182,7 +185,6 @@ class TextPreferences:
         return {
             "fitter": None if self.fitter is None else self.fitter.state_dict(),
             "responses": [response.id for response in self.responses],
-            "finished": [row[-1] == self.bench.tokenizer.end for row in self.table.rows],
             "asked": [[query, left, right] for query, (left, right) in self.asked.items()],
             "teacher": self.teacher.state_dict(),
             "rng": self._rng.bit_generator.state,
@@ -202,7 +204,7 @@ class TextPreferences:
             if missing := [name for name in state["responses"] if name not in texts]:
                 raise UsageError(f"response {missing[0]} is not in {self.folder}: restore responses.jsonl")
             self.responses = [texts[name] for name in state["responses"]]
-            self._tabulate(self.responses, list(state["finished"]))
+            self._tabulate(self.responses)
         self.asked = {query: (left, right) for query, left, right in state["asked"]}
         self.teacher.load_state_dict(state["teacher"])
         self._rng = restore_generator(state["rng"])
@@ -257,16 +259,40 @@ class TextPreferences:
         """Rows of the table of responses, which get ids and lines in the file first of all."""
         before = len(self.responses)
         fresh = [
-            Response(make_id(self.run, self.config.seed, "response", before + place), prompt, text)
+            Response(self._response_id(before + place), prompt, text)
             for place, (prompt, text) in enumerate(zip(written.prompts, written.completions, strict=True))
         ]
         append_responses(self.folder, fresh)
         self.responses += fresh
-        self._tabulate(fresh, written.finished.tolist())
+        self._tabulate(fresh)
         return np.arange(before, before + len(fresh))
 
-    def _tabulate(self, responses: list[Response], finished: list[bool]) -> None:
+    def _tabulate(self, responses: list[Response]) -> None:
+        """Texts into the table; one that fills all the room there is was cut off before its end."""
+        room, encode = self.bench.longest, self.bench.tokenizer.encode
+        finished = [len(encode(one.text)) < room for one in responses]
         self.table.add([one.prompt for one in responses], [one.text for one in responses], finished)
+
+    def _adopt(self) -> int:
+        """Takes over queries of this run that are in the store but were asked after the state loaded.
+
+        What a person's run did after its last checkpoint it may not do again in the same way; to ask other
+        texts under the same ids would put old answers to new texts. Returns how many there were.
+        """
+        fresh = self.store.queries(self.run, after=len(self.asked) - 1)
+        if not fresh:
+            return 0
+        texts, known = read_responses(self.folder), len(self.responses)
+        while (name := self._response_id(len(self.responses))) in texts:
+            self.responses.append(texts[name])
+        self._tabulate(self.responses[known:])
+        rows = {one.id: row for row, one in enumerate(self.responses)}
+        for query in fresh:
+            self.asked[query.id] = (rows[query.items[0]], rows[query.items[1]])
+        return len(fresh)
+
+    def _response_id(self, counter: int) -> str:
+        return make_id(self.run, self.config.seed, "response", counter)
 
     def _make_queries(self, rows: np.ndarray) -> list[Query]:
         version = 0 if self.ensemble is None else self.ensemble.version

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prefrl.adam import Adam
 from prefrl.errors import UsageError
 from prefrl.language.completions import completion_inputs, completion_log_prob
 from prefrl.language.models import LanguageModel
@@ -22,13 +23,13 @@ def supervised_loss(model: LanguageModel, responses: Responses) -> Tensor:
     return -log_prob.sum() / responses.mask.sum()
 
 
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor, max_grad_norm: float) -> float:
+def descend(optimizer: Adam, loss: Tensor, max_grad_norm: float) -> float:
     """One step down a loss; returns the gradient's norm before it was scaled down to ``max_grad_norm``.
 
     Raises:
         FloatingPointError: loss or gradient is not finite; no parameter has changed then.
     """
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     loss.backward()
     parameters = [one for group in optimizer.param_groups for one in group["params"]]
     norm = float(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
+from prefrl.adam import Adam
 from prefrl.language.bench import Bench, Row
 from prefrl.language.evaluation import gold_scores
 from prefrl.language.responses import encode_responses
@@ -16,7 +16,6 @@ from prefrl.schedules import passes_multiple
 
 RISE_STEPS = 50
 """Gradient steps over which the learning rate rises: Adam's first steps are as large as any."""
-BETAS = (0.9, 0.98)
 
 
 class WarmStart:
@@ -31,9 +30,7 @@ class WarmStart:
     def __init__(self, bench: Bench, *, steps: int, stop_at: float | None) -> None:
         self.bench, self.steps, self.stop_at = bench, steps, stop_at
         self.config = bench.config.warm_start
-        self.optimizer = torch.optim.Adam(
-            bench.model.parameters(), lr=self.config.learning_rate, betas=BETAS, foreach=True
-        )
+        self.optimizer = Adam(bench.trained, learning_rate=self.config.learning_rate)
         self.step = 0
         self._reached = False
         self._looks = 0
