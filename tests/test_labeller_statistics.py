@@ -187,8 +187,8 @@ def test_near_ratings_have_a_high_alpha_although_none_is_the_same(tmp_path: Path
 @pytest.mark.parametrize(
     ("kind", "first", "again", "same"),
     [
-        ("rating", "7", "8", True),
-        ("rating", "7", "9", False),
+        ("rating", "7", "7", True),
+        ("rating", "7", "8", False),
         ("like", "true", "true", True),
         ("like", "true", "false", False),
         ("ranking", "[0, 2, 1]", "[0, 2, 1]", True),

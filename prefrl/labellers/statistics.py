@@ -98,11 +98,8 @@ def labelling_statistics(
 def same_answer(kind: str, first: str, again: str, *, turned: bool = False) -> bool:
     """Whether two answers, as JSON, say the same; ``turned`` where the second query has the items reversed.
 
-    Of pairs the side counts, not how clearly; of ratings one step more or less is the same; of everything
-    else all of it.
+    Of pairs the side counts, not how clearly; of everything else all of it.
     """
-    if kind == str(Kind.RATING):
-        return abs(int(first) - int(again)) <= 1
     if kind == str(Kind.RANKING) and turned:
         again = json.dumps([len(json.loads(again)) - 1 - place for place in json.loads(again)])
     if kind != str(Kind.PAIR):

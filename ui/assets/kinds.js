@@ -40,7 +40,9 @@ const SAID = {
   like: { true: "like", false: "dislike" },
 };
 
-// The kind by its name, for queries about so many clips: {name, clips, noun, question, captions, actions}.
+const ALONE = { clips: 1, noun: "clip", these: "this clip", captions: [""] };
+
+// The kind by its name, for queries about so many clips: {name, clips, noun, these, question, captions, actions}.
 export function kindOf(name, clips) {
   switch (name) {
     case "ranking":
@@ -48,6 +50,7 @@ export function kindOf(name, clips) {
         name,
         clips,
         noun: "set of clips",
+        these: "these clips",
         question: "Which clips are better, in which order?",
         captions: numbers(clips),
         actions: [
@@ -60,11 +63,19 @@ export function kindOf(name, clips) {
         },
       };
     case "like":
-      return { name, clips: 1, noun: "clip", question: "Do you like what happens in this clip?", captions: [""], actions: LIKE };
+      return { ...ALONE, name, question: "Do you like what happens in this clip?", actions: LIKE };
     case "rating":
-      return { name, clips: 1, noun: "clip", question: "How good is what happens in this clip?", captions: [""], actions: RATING };
+      return { ...ALONE, name, question: "How good is what happens in this clip?", actions: RATING };
     default:
-      return { name: "pair", clips: 2, noun: "pair", question: "Which clip is better?", captions: ["Left", "Right"], actions: PAIR };
+      return {
+        name: "pair",
+        clips: 2,
+        noun: "pair",
+        these: "these clips",
+        question: "Which clip is better?",
+        captions: ["Left", "Right"],
+        actions: PAIR,
+      };
   }
 }
 
@@ -73,7 +84,7 @@ export function said(kind, value) {
   if (value === null || value === undefined) return "cannot tell";
   if (kind === "ranking") return `${value.map((place) => place + 1).join(" > ")}, best first`;
   if (kind === "rating") return `${value} of 10`;
-  return SAID[kind][value] ?? String(value);
+  return SAID[kind]?.[value] ?? String(value);
 }
 
 function numbers(count) {

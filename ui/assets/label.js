@@ -18,6 +18,7 @@ import { View } from "./view.js";
 
 const IDLE = 300_000; // milliseconds after which queries are no longer kept for somebody who has gone
 
+const STILL = "Clips stand still because your system asks for less motion: press Space to play.";
 const NO_PICTURES = "Here the reward network sees numbers (positions, speeds, actions), not pictures.";
 
 const mounted = new WeakMap();
@@ -55,7 +56,7 @@ class LabelPage {
     this.deck = this.makeDeck();
     const { deck, form, player, outbox, past, practice } = this;
     this.turns = new Turns({
-      ...{ deck, form, player, outbox, past, practice },
+      deck, form, player, outbox, past, practice,
       settings: () => this.settings,
       say: (words) => this.view.say("notice", words),
       changed: () => this.render(),
@@ -66,7 +67,7 @@ class LabelPage {
     this.tools = this.makeTools();
     this.listen();
     this.outbox.flush();
-    this.calm();
+    if (this.player.moves && this.player.calm()) this.view.say("notice", STILL);
     this.dialogs.welcome();
     this.remember();
     this.render();
@@ -151,25 +152,17 @@ class LabelPage {
   }
 
   listen() {
-    this.onKey = (event) => this.pressed(event);
-    this.onLeave = () => this.client.giveBack(this.turns.tickets());
-    window.addEventListener("keydown", this.onKey);
-    window.addEventListener("pagehide", this.onLeave);
-    window.addEventListener("online", () => this.outbox.flush());
-    this.onClick = (event) => {
-      this.active = Date.now();
-      const button = event.composedPath().find((node) => node.dataset?.action);
-      if (button) this.act(button.dataset.action, event);
-    };
-    this.root.addEventListener("click", this.onClick);
+    this.listening = new AbortController();
+    const { signal } = this.listening;
+    window.addEventListener("keydown", (event) => this.pressed(event), { signal });
+    window.addEventListener("pagehide", () => this.leave(), { signal });
+    window.addEventListener("online", () => this.outbox.flush(), { signal });
+    this.root.addEventListener("click", (event) => this.clicked(event), { signal });
   }
 
-  // Where the system asks for less motion.
-  calm() {
-    if (this.player.moves && matchMedia("(prefers-reduced-motion: reduce)").matches) {
-      this.player.pause(true);
-      this.view.say("notice", "Clips stand still because your system asks for less motion: press Space to play.");
-    }
+  // What nobody will answer here goes back.
+  leave() {
+    this.client.giveBack(this.turns.tickets());
   }
 
   pressed(event) {
@@ -178,6 +171,12 @@ class LabelPage {
     if (!action) return;
     event.preventDefault();
     this.act(action, event);
+  }
+
+  clicked(event) {
+    this.active = Date.now();
+    const button = event.composedPath().find((node) => node.dataset?.action);
+    if (button) this.act(button.dataset.action, event);
   }
 
   // The form may take an action, except for an answer that is pressed too early; what it leaves is a tool's.
@@ -192,8 +191,7 @@ class LabelPage {
 
   async flag() {
     if (!this.turns.current || this.past.place) return;
-    const shown = this.settings.text ? "these texts" : this.kind.clips === 1 ? "this clip" : "these clips";
-    const note = await this.dialogs.ask(`What is wrong with ${shown}?`);
+    const note = await this.dialogs.ask(`What is wrong with ${this.settings.text ? "these texts" : this.kind.these}?`);
     if (note === null || !this.turns.current) return;
     const query = this.turns.current;
     try {
@@ -241,10 +239,8 @@ class LabelPage {
   close() {
     if (this.closed) return;
     this.closed = true;
-    window.removeEventListener("keydown", this.onKey);
-    window.removeEventListener("pagehide", this.onLeave);
-    this.root.removeEventListener("click", this.onClick);
-    this.onLeave();
+    this.listening.abort();
+    this.leave();
     this.player.close();
     this.deck.close();
     this.outbox.close();

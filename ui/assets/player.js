@@ -40,6 +40,12 @@ export class Player {
     this.paused = paused;
   }
 
+  // Where the system asks for less motion, clips stand still until somebody plays them. Returns whether they do.
+  calm() {
+    this.paused = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    return this.paused;
+  }
+
   // Moves by whole frames; pauses, because somebody wants to look.
   step(frames) {
     if (!this.clips.length) return;
