@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from labelling_steps import answer, wait_until
+from test_browser_pages import serious_faults
 from waiting_run import make_waiting_run
 
 from experiments.browser import LabelPage
@@ -232,3 +233,12 @@ def test_keys_of_one_kind_are_changed_without_touching_those_of_another(
     assert said(store) == [(0, 1, 2, 3)]
     keys = page.page.evaluate("JSON.parse(localStorage.getItem('prefrl:keys')).keys")
     assert (keys["left"], keys["place-1"]) == ("a", "q")
+
+
+@pytest.mark.parametrize("waiting_run", ["ranking", "like", "rating"], indirect=True)
+def test_everything_on_the_page_has_a_name_and_can_be_read(context: Any, server: Any) -> None:
+    page = LabelPage(context, server, RUN, "ada")
+    page.press("1")
+    page.page.wait_for_timeout(500)
+    assert serious_faults(page.page) == []
+    assert page.problems == []

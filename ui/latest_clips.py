@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from prefrl.clip_files import ClipNote, mark_watched, read_note
-from prefrl.feedback import Answer, Query
+from prefrl.feedback import HIGHEST_RATING, Answer, Kind, Query, Value
 from ui.words import plain
 from ui.workplace import RunView
 
@@ -18,6 +18,8 @@ ASSETS = Path(__file__).parent / "assets"
 QUERIES = 2
 """Newest queries that are shown."""
 MOST_CLIPS = 5
+LETTERS = "ABCDE"
+"""Of the clips of a query."""
 START = """
 export default function (component) {
   const { parentElement, data } = component;
@@ -71,13 +73,25 @@ def show_clips(view: RunView, clips: list[LatestClip]) -> None:
 
 def _caption(query: Query, place: int, answer: Answer | None) -> str:
     where = f"Query {query.counter + 1}"
-    if len(query.items) == 2:
-        where += f", {'AB'[place]}"
-    if answer is None or len(query.items) != 2 or not isinstance(answer.value, float | int):
-        return where
-    preference = float(answer.value) if place == 0 else 1.0 - float(answer.value)
-    said = "equal" if preference == 0.5 else "preferred" if preference > 0.5 else ""
-    return f"{where}: {said} ({answer.labeller})" if said else where
+    if len(query.items) > 1:
+        where += f", {LETTERS[place]}" if place < len(LETTERS) else f", {place + 1}"
+    said = "" if answer is None else _said(query.kind, place, answer.value)
+    return f"{where}: {said} ({answer.labeller})" if answer is not None and said else where
+
+
+def _said(kind: Kind, place: int, value: Value) -> str:
+    """What was said of one of a query's clips; empty for the worse one of a pair, and for skips."""
+    match kind, value:
+        case Kind.PAIR, (float() | int()) as preference:
+            wanted = preference if place == 0 else 1.0 - preference
+            return "equal" if wanted == 0.5 else "preferred" if wanted > 0.5 else ""
+        case Kind.RANKING, tuple(order):
+            return f"place {order.index(place) + 1} of {len(order)}"
+        case Kind.LIKE, bool(liked):
+            return "liked" if liked else "disliked"
+        case Kind.RATING, int(rating):
+            return f"rated {rating} of {HIGHEST_RATING}"
+    return ""
 
 
 @cache
