@@ -86,7 +86,7 @@ lock: setup  ## resolve pyproject.toml afresh into requirements.lock
 	@[ -x $(LOCK_VENV)/bin/pip-compile ] || { $(BIN)/python -m venv $(LOCK_VENV) && $(LOCK_VENV)/bin/pip install -q pip-tools; }
 	@cp requirements.lock build/requirements.old
 	@{ echo "# Every package of PrefRL with its exact version; made by \`make lock\` from pyproject.toml, not by hand."; \
-	   $(LOCK_VENV)/bin/pip-compile --quiet --upgrade --extra dev --extra postgres --extra video --strip-extras --allow-unsafe \
+	   $(LOCK_VENV)/bin/pip-compile --quiet --upgrade --extra dev --extra language --extra postgres --extra video --strip-extras --allow-unsafe \
 	     --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --no-header \
 	     --output-file - pyproject.toml | sed 's/+cpu$$//; /^#/d; /^$$/d'; } > build/requirements.new
 	@grep -q '^torch==' build/requirements.new && ! grep -qE '^nvidia-|://' build/requirements.new || \

@@ -97,6 +97,7 @@ class StateRenderer:
         self._model = load_model(MUJOCO_TASKS[task].model_file)
         self._data = self._mujoco.MjData(self._model)
         self._camera = self._make_camera()
+        self._floors = _floors(self._mujoco, self._model)
         width, height = SIZES[style]
         self.backend = choose_graphics()
         self._renderer = self._make_renderer(width, height)
@@ -116,9 +117,19 @@ class StateRenderer:
             self._data.qpos[:], self._data.qvel[:] = state[:positions], state[positions:]
             with quiet_mujoco():
                 self._mujoco.mj_forward(self._model, self._data)
+            self._lay_floors()
             self._renderer.update_scene(self._data, camera=self._camera)
             self._renderer.render(out=frame)
         return frames
+
+    def _lay_floors(self) -> None:
+        """Move the floors below the body, by whole tiles: they end after 20 or 40 metres, runners do not.
+
+        Only the picture is moved, after all forces are known.
+        """
+        body = self._data.xpos[1, :2]
+        for geom, tile in self._floors.items():
+            self._data.geom_xpos[geom, :2] = tile * np.round(body / tile)
 
     def close(self) -> None:
         """Free the graphics context."""
@@ -139,3 +150,13 @@ class StateRenderer:
             return self._mujoco.Renderer(self._model, height, width)
         except Exception as error:  # whatever the drivers raise: none of it is ours
             raise no_graphics(error) from error
+
+
+def _floors(mujoco: Any, model: Any) -> dict[int, NDArray[np.float64]]:
+    """The textured planes that end somewhere, each with its texture's period, [2], in metres."""
+    found = {}
+    for geom in range(model.ngeom):
+        size, material = model.geom_size[geom, :2], int(model.geom_matid[geom])
+        if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE and material >= 0 and size.all():
+            found[geom] = 2.0 * size / model.mat_texrepeat[material]
+    return found

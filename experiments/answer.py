@@ -1,7 +1,7 @@
-"""``prefrl answer RUN``: a person compares clips of a run in the terminal, while it trains.
+"""``prefrl answer RUN``: a person judges clips of a run in the terminal, while it trains.
 
-The pair is drawn side by side into one looping picture, whose path is printed: open it in a browser or an
-image viewer. The labeller answers by a key.
+The clips of a query are drawn side by side into one looping picture, whose path is printed: open it in a
+browser or an image viewer. The labeller answers by a key, or ranks by some.
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import tyro
 
-from experiments.answer_keys import HELP, Act, Key, KeySource, LineKeys, single_keys
+from experiments.answer_drawing import write_clips
+from experiments.answer_keys import Act, Key, KeySource, LineKeys, Meaning, meaning_of, single_keys
+from experiments.answer_reading import help_on, read_answer, said
 from experiments.options import parse_options
 from prefrl.errors import UsageError
-from prefrl.feedback import Query, Source
+from prefrl.feedback import Kind, Purpose, Query, Source, Value
 from prefrl.files import explained_disk_errors
-from prefrl.labellers.labelling import Labelling, query_value
+from prefrl.labellers.labelling import Labelling
+from prefrl.labellers.screen import query_value, screen_value
 from prefrl.runs.log import SUMMARY
 
 if TYPE_CHECKING:
     from prefrl.control.config import TrainConfig
-
-GAP_PIXELS = 8
-SMALL_PIXELS = 200
-"""Clips less wide than this are shown at twice their size."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +48,15 @@ class AnswerConfig:
     count: int | None = None
     """Stop after so many answers; by default when the run's labels are complete."""
     wait: bool = True
-    """Wait for new pairs when none is open, instead of stopping."""
+    """Wait for new queries when none is open, instead of stopping."""
     clips: bool = True
-    """Draw the pairs; never done for --answer-as."""
+    """Draw the clips; never done for --answer-as."""
     style: Literal["plain", "pretty"] = "plain"
     """MuJoCo's drawing: plain is several times faster."""
     lease_seconds: float = 600.0
-    """Time a pair is kept for you before others may be shown it, in seconds."""
+    """Time a query is kept for you before others may be shown it, in seconds."""
     poll_seconds: float = 1.0
-    """Time between two looks for new pairs, in seconds."""
+    """Time between two looks for new queries, in seconds."""
 
     def __post_init__(self) -> None:
         for name in ("lease_seconds", "poll_seconds"):
@@ -85,7 +84,11 @@ def run_answer(config: AnswerConfig) -> int:
     if settings.reward != "learned" or settings.teacher != "human":
         who = settings.teacher if settings.reward == "learned" else f"the {settings.reward} reward"
         raise UsageError(f"{config.run} learns from {who}: start one with --teacher human to answer it")
-    with key_source(config) as keys, FeedbackStore(config.run / "feedback.sqlite", must_exist=True) as store:
+    meaning = meaning_of(Kind(settings.query.kind), settings.query.clips_per_query)
+    with (
+        key_source(config, meaning) as keys,
+        FeedbackStore(config.run / "feedback.sqlite", must_exist=True) as store,
+    ):
         oracle = config.answer_as is not None
         session = Labelling(
             store,
@@ -101,34 +104,35 @@ def run_answer(config: AnswerConfig) -> int:
 
 
 @contextmanager
-def key_source(config: AnswerConfig) -> Iterator[KeySource]:
+def key_source(config: AnswerConfig, meaning: Meaning) -> Iterator[KeySource]:
     """The terminal, a file, or nobody for a scripted answerer.
 
     Raises:
         UsageError: there is neither a terminal nor a file.
     """
     if config.answer_as is not None:
-        yield LineKeys(sys.stdin)  # only ever polled: it sleeps
+        yield LineKeys(sys.stdin, meaning)  # only ever polled: it sleeps
     elif config.answers == "-":
-        yield LineKeys(sys.stdin)
+        yield LineKeys(sys.stdin, meaning)
     elif config.answers is not None:
         with explained_disk_errors(f"read {config.answers}"):
             lines = Path(config.answers).read_text(encoding="utf-8").splitlines()
-        yield LineKeys(lines)
+        yield LineKeys(lines, meaning)
     elif sys.stdin.isatty():
-        with single_keys() as keys:
+        with single_keys(meaning) as keys:
             yield keys
     else:
         raise UsageError("there is no terminal to answer on: run this in one, or give --answers FILE")
 
 
 class _Client:
-    """The loop: show a pair, read a key, store the answer, say so."""
+    """The loop: show a query's clips, read keys, store the answer, say so."""
 
     def __init__(
         self, config: AnswerConfig, settings: TrainConfig, session: Labelling, keys: KeySource
     ) -> None:
         self.config, self.settings, self.session, self.keys = config, settings, session, keys
+        self.kind = Kind(settings.query.kind)
         self.given = 0
         self._rng = np.random.default_rng()  # which side is which is no part of the run
         self._waiting = False
@@ -136,7 +140,7 @@ class _Client:
     def work(self) -> None:
         """Until the labels are complete, the count is reached or the labeller quits."""
         if self.config.answer_as is None:
-            print(HELP)
+            print(help_on(self.kind))
         while self.config.count is None or self.given < self.config.count:
             if self.session.counts().labels >= self.settings.labels:
                 print(f"complete: {self._progress()}")
@@ -148,22 +152,19 @@ class _Client:
         print(f"stopped: {self.given} answers from you; {self._progress()}")
 
     def _ask(self, query: Query) -> bool:
-        """One pair; whether to go on."""
+        """One query; whether to go on."""
         self._waiting = False
-        by_coin = (0, 1) if self._rng.random() < 0.5 else (1, 0)
-        shown = self.session.repeat_order(query) or by_coin
+        by_chance = tuple(self._rng.permutation(len(query.items)).tolist())
+        shown = self.session.repeat_order(query) or by_chance
         picture = self._show(query, shown)
         began = time.monotonic()
         try:
             key = self._decide(query, shown)
-            while key.act in (Act.HELP, Act.UNKNOWN):
-                print(HELP)
-                key = self._decide(query, shown)
             if key.act is Act.ANSWER:
-                value = query_value(query, key.preference, shown)
+                value = query_value(query, key.value, shown)
                 self.session.answer(query, value, shown=shown, seconds=time.monotonic() - began)
                 self.given += 1
-                print(f"saved: {_words(key.preference)}; {self._progress()}", flush=True)
+                print(f"saved: {said(self.kind, key.value)}; {self._progress()}", flush=True)
             return self._go_on(key)
         finally:
             self.session.release([query])
@@ -176,11 +177,11 @@ class _Client:
             print("the run has ended")
             return False
         if not self.config.wait:
-            print("no pair is open")
+            print("nothing is open")
             return False
         if not self._waiting:
             print(
-                f"waiting for new pairs, which the run makes while it trains; {self._progress()}", flush=True
+                f"waiting for new clips, which the run makes while it trains; {self._progress()}", flush=True
             )
             self._waiting = True
         key = self.keys.poll(self.config.poll_seconds)
@@ -194,53 +195,34 @@ class _Client:
         return key.act is not Act.QUIT
 
     def _decide(self, query: Query, shown: tuple[int, ...]) -> Key:
-        if self.config.answer_as is None:
-            return self.keys.read()
-        from prefrl.control.segment_files import load_segments
+        """What is said of a query, or another wish; the clips of a ranking one after the other."""
+        if self.config.answer_as is not None:
+            return Key(Act.ANSWER, screen_value(query, self._oracle(query), shown))
+        return read_answer(self.keys, self.kind, len(shown))
 
-        items = [query.items[position] for position in shown]
-        left, right = load_segments(self.config.run / "segments", items).true_reward.sum(1)
-        return Key(Act.ANSWER, float(np.sign(left - right) / 2 + 0.5))
+    def _oracle(self, query: Query) -> Value:
+        """By true return; single clips measured by all that the run has asked about."""
+        from prefrl.control.segment_files import load_segments
+        from prefrl.teacher_answers import teacher_values
+        from prefrl.teachers import make_teacher
+
+        folder, candidates = self.config.run / "segments", None
+        if len(query.items) == 1:
+            asked = self.session.store.queries(self.session.run, purposes=[Purpose.TRAINING])
+            candidates = load_segments(folder, [one.items[0] for one in asked]).true_reward
+        rewards = load_segments(folder, list(query.items)).true_reward[None]
+        return teacher_values(make_teacher("oracle", self._rng), query.kind, rewards, candidates)[0]
 
     def _show(self, query: Query, shown: tuple[int, ...]) -> Path | None:
         if self.config.answer_as is not None or not self.config.clips:
             return None
         path = self.config.run / "clips" / f"{query.id}.webp"
-        write_pair(path, query, shown, self.settings.task, style=self.config.style)
-        print(f"compare: {path.resolve()}", flush=True)
+        write_clips(path, query, shown, self.settings.task, style=self.config.style)
+        verb = "look at" if len(shown) == 1 else "compare"
+        print(f"{verb}: {path.resolve()}", flush=True)
         return path
 
     def _progress(self) -> str:
         counts = self.session.counts()
         skipped = f", {counts.skips} skipped" if counts.skips else ""
-        return f"{counts.labels} of {self.settings.labels} labels{skipped}, {counts.open} pairs open"
-
-
-def write_pair(path: Path, query: Query, shown: tuple[int, ...], task: str, *, style: str) -> None:
-    """Draws the two segments of a query beside each other, in the order shown, into one looping picture.
-
-    Raises:
-        UsageError: a segment's file is missing, or the disk is full.
-        WorldError: this world or this machine cannot draw them.
-    """
-    from envs.clips import render_clip
-    from experiments.render import frames_per_second, write_film
-    from prefrl.control.segment_files import load_replay
-
-    segments = path.parent.parent / "segments"
-    sides = [
-        render_clip(task, load_replay(segments, query.items[position]), style=style) for position in shown
-    ]
-    gap = np.full((*sides[0].shape[:2], GAP_PIXELS, 3), 255, np.uint8)
-    frames = np.concatenate([sides[0], gap, sides[1]], axis=2)
-    if sides[0].shape[2] < SMALL_PIXELS:
-        frames = frames.repeat(2, axis=1).repeat(2, axis=2)
-    with explained_disk_errors(f"make {path.parent}"):
-        path.parent.mkdir(exist_ok=True)
-    write_film(path, frames, fps=frames_per_second(task))
-
-
-def _words(preference: float | None) -> str:
-    """An answer as the labeller gave it."""
-    names = {1.0: "left", 0.75: "slightly left", 0.5: "equal", 0.25: "slightly right", 0.0: "right"}
-    return "skipped" if preference is None else names[preference]
+        return f"{counts.labels} of {self.settings.labels} labels{skipped}, {counts.open} open"

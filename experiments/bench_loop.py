@@ -136,8 +136,8 @@ def bench_fitting(
 
 def time_fitting(config: TrainConfig) -> Sample:
     """One run without evaluation; fits count whole, also those beside the agent's learning."""
-    from prefrl.control.build import make_device
     from prefrl.control.training import make_agent
+    from prefrl.devices import make_device
     from prefrl.store.feedback_store import FeedbackStore
 
     with tempfile.TemporaryDirectory() as aside:

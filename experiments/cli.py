@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("experiments.train", "train an agent from comparisons, or on the true reward"),
+    "language": ("experiments.language", "train a language model on a task: language train TASK"),
     "evaluate": ("experiments.evaluate", "play fresh episodes with a run's policy"),
     "render": ("experiments.render", "videos of a run's policy, before and after training"),
     "report": ("experiments.report", "compare runs: curves, table and clips in one HTML file"),
@@ -19,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "text": ("experiments.text", "collect texts of language models to compare"),
     "text-fit": ("experiments.text_fit", "fit a small reward to what people said about texts"),
     "text-bias": ("experiments.text_bias", "plant a bias for length, and see whether it is found"),
-    "fit": ("experiments.fit", "fit a reward model to a run's stored comparisons"),
+    "fit": ("experiments.fit", "fit a reward model to a run's stored answers"),
     "data": ("experiments.data", "a run's answers: export, import, check, back up, rebuild"),
     "tasks": ("experiments.tasks", "the tasks known by name, and their budgets"),
     "doctor": ("experiments.doctor", "what this machine can do, and what to fix"),

@@ -1,9 +1,8 @@
-"""``prefrl fit RUN``: a reward fitted once more to all of a run's stored comparisons, without its world."""
+"""``prefrl fit RUN``: a reward fitted once more to all of a run's stored answers, without its world."""
 
 from __future__ import annotations
 
 import json
-import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """Fit a reward model to a run's stored comparisons, and say how far it can be believed."""
+    """Fit a reward model to a run's stored answers, and say how far it can be believed."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run folder: its feedback.sqlite and segments/ are read."""
@@ -31,7 +30,7 @@ class FitOptions:
     seed: int = 0
     """Of the first parameters, the bootstrap and the order of minibatches."""
     max_epochs: int = 500
-    """Passes over the comparisons at most."""
+    """Passes over the answers at most."""
     max_gradient_steps: int = 5000
     """Gradient steps at most."""
     patience_epochs: int = 10
@@ -57,7 +56,7 @@ def run_fit(options: FitOptions) -> int:
 
     settings = load_config(options.run)
     if settings.reward != "learned":
-        raise UsageError(f"{options.run} learns from the {settings.reward} reward: it has no comparisons")
+        raise UsageError(f"{options.run} learns from the {settings.reward} reward: it has no answers")
     fit = replace(
         settings.reward_model.fit,
         max_epochs=options.max_epochs,
@@ -97,29 +96,35 @@ def _fit(options: FitOptions, config: RewardConfig) -> OfflineFit:
 def describe(report: OfflineReport) -> str:
     """The report as a page of text."""
     apart = [f"{report.skips} skips"] if report.skips else []
-    apart += [f"{report.ignored} of other kinds"] if report.ignored else []
+    apart += [f"{report.ignored} that check labellers or came late"] if report.ignored else []
     apart += [f"{report.left_out} of labellers with weight 0"] if report.left_out else []
     rows = [
         ("labels", f"{report.labels}" + (f" ({', '.join(apart)} left out)" if apart else "")),
         ("segments", f"{report.segments}"),
         ("fit", f"{report.gradient_steps} gradient steps, {report.epochs} epochs"),
-        ("training loss", f"{report.train_loss:.4f} nats per comparison"),
-        ("out-of-bag loss", f"{report.log_loss:.4f}  (guessing: {math.log(2):.4f})"),
+        ("training loss", f"{report.train_loss:.4f} nats per answer"),
+        ("out-of-bag loss", f"{report.log_loss:.4f}  (guessing: {report.guess_loss:.4f})"),
         ("entropy floor", f"{report.entropy_floor:.4f}  (no model can do better on these answers)"),
-        ("agreement", f"{report.agreement:.1%} of out-of-bag comparisons predicted right"),
+        ("agreement", _agreement(report.agreement)),
         ("calibration", f"{report.calibration.expected_error:.3f} expected error"),
     ]
     lines = [f"{name:<16} {value}" for name, value in rows]
     return "\n".join([*lines, *_calibration_table(report.calibration)])
 
 
+def _agreement(share: float | None) -> str:
+    if share is None:
+        return "unknown: nothing was compared"
+    return f"{share:.1%} of out-of-bag comparisons predicted right"
+
+
 def _calibration_table(table: Calibration) -> list[str]:
     """One line per bin that is not empty: what was predicted, what was answered."""
-    lines = ["  predicted  answered  comparisons"]
+    lines = ["  predicted  answered  answers"]
     columns = zip(
         table.mean_probability.tolist(), table.mean_outcome.tolist(), table.count.tolist(), strict=True
     )
-    lines += [f"  {said:9.2f}  {happened:8.2f}  {count:11d}" for said, happened, count in columns if count]
+    lines += [f"  {said:9.2f}  {happened:8.2f}  {count:7d}" for said, happened, count in columns if count]
     return lines
 
 

@@ -1,17 +1,20 @@
 """``prefrl hack``: does the alarm ring where a reward is hacked, in time, and only there?
 
-Runs of the ordinary loop in two worlds that differ in one thing: in probe-rigged a gauge can be made to show
-more than is true, in probe-gauge it cannot (:mod:`envs.probes`). The reward hardly learns after its first
-fit, much as in Christiano et al. 2017, 3.3 ("offline reward predictor training"), so nothing but the alarm is
-in the way of a policy that finds out. Ordinary runs of half-cheetah, with ordinary fits, are a second kind of
+Runs of the ordinary loop in two worlds that differ in one thing: in probe-rigged a gauge shows damage as
+good, in probe-gauge as what it is (:mod:`envs.probes`). The reward hardly learns after its first fit, much as
+in Christiano et al. 2017, 3.3 ("offline reward predictor training"), so nothing but the alarm is in the way
+of a policy that finds out. Ordinary runs of half-cheetah, with ordinary fits, are a second kind of
 honest run.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +24,8 @@ import tyro
 from experiments.options import parse_options
 from experiments.presets import preset
 from experiments.train import train_task
-from prefrl.control.config import QueryConfig, RewardConfig, TrainConfig
+from prefrl.control.config import RewardConfig, TrainConfig
+from prefrl.control.query_config import QueryConfig
 from prefrl.diagnostics import read_diagnostics
 from prefrl.errors import UsageError
 from prefrl.files import explained_disk_errors
@@ -39,7 +43,7 @@ ROLLOUT = 128 * 50
 GAUGE = TrainConfig(
     task=HONEST,
     steps=SESSIONS * ROLLOUT,
-    labels=450,
+    labels=900,
     num_envs=128,
     rollout_steps=50,
     reward_form="native",
@@ -72,6 +76,8 @@ class HackConfig:
     """Runs of half-cheetah that are watched as well, as honest ones."""
     ordinary_steps: int = 200_000
     """Agent steps of each of those."""
+    workers: int = 1
+    """Runs at a time, each in a process of its own."""
     run: Path = Path("runs/hack")
     """Where the run folders go; those that are there and finished are not run again."""
     table: Annotated[Path | None, tyro.conf.arg(name="out")] = None
@@ -80,6 +86,8 @@ class HackConfig:
     def __post_init__(self) -> None:
         if self.seeds < 1 or self.ordinary_seeds < 0:
             raise UsageError("--seeds must be at least 1, --ordinary-seeds 0 or more")
+        if self.workers < 1:
+            raise UsageError(f"--workers must be at least 1, not {self.workers}")
 
 
 @dataclass(frozen=True)
@@ -111,15 +119,32 @@ class Outcome:
 def main(args: list[str]) -> int:
     config = parse_options(HackConfig, args, command="hack")
     outcomes = []
-    for planned in planned_runs(config):
-        folder = config.run / f"{planned.task}-s{planned.seed}"
-        train_task(planned, folder, resume=folder.exists(), quiet=True)
-        outcomes.append(read_outcome(folder, planted=planned.task == PLANTED))
-        print(describe(outcomes[-1]), flush=True)
+    for outcome in run_all(list(planned_runs(config)), config.run, workers=config.workers):
+        outcomes.append(outcome)
+        print(describe(outcome), flush=True)
     if config.table is not None:
         write_table(config.table, outcomes)
     print(verdict(outcomes))
     return 0
+
+
+def run_all(planned: Sequence[TrainConfig], folder: Path, *, workers: int) -> Iterator[Outcome]:
+    """What came of each run, in their order; with several workers as many at a time."""
+    folders = [folder / f"{one.task}-s{one.seed}" for one in planned]
+    if workers == 1:
+        yield from map(run_one, planned, folders)
+        return
+    # Fresh processes, not copies of this one: torch's threads do not survive being copied.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(run_one, planned, folders)
+
+
+def run_one(planned: TrainConfig, folder: Path) -> Outcome:
+    """Trains where that has not been done yet; a run that was broken off begins again where it was saved."""
+    with suppress(OSError):  # a command that ended before its run began leaves an empty folder
+        folder.rmdir()
+    train_task(planned, folder, resume=folder.exists(), quiet=True)
+    return read_outcome(folder, planted=planned.task == PLANTED)
 
 
 def planned_runs(config: HackConfig) -> Iterator[TrainConfig]:

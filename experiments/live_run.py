@@ -64,6 +64,10 @@ class LiveRun:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Ends all three at once, as a power failure would; again, nothing."""
         self.server.kill()
         for process in self._processes:
             process.kill()

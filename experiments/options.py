@@ -36,6 +36,16 @@ def parse_options(
         raise UsageError(f"{_first_paragraph(said.getvalue())}; see prefrl {command} --help") from None
 
 
+def value_after(flag: str, args: Sequence[str]) -> str | None:
+    """What follows a flag, as ``--flag value`` or ``--flag=value``; None where it is not given."""
+    for index, arg in enumerate(args):
+        if arg == flag and index + 1 < len(args):
+            return args[index + 1]
+        if arg.startswith(flag + "="):
+            return arg.removeprefix(flag + "=")
+    return None
+
+
 def _first_paragraph(box: str) -> str:
     """What tyro says in its box, up to the first rule: the sentence without the page of help below it."""
     words: list[str] = []

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from envs.tasks import GAME_NAMES
-from prefrl.control.config import PolicyConfig, QueryConfig, RewardConfig, TrainConfig
+from prefrl.control.config import PolicyConfig, RewardConfig, TrainConfig
+from prefrl.control.query_config import QueryConfig
 from prefrl.fit_config import FitConfig
 from prefrl.ppo_config import PPOConfig
 from prefrl.schedules import ATARI_HALF_LIFE

@@ -63,9 +63,9 @@ def run_render(config: RenderConfig) -> int:
         WorldError: no GL to draw with, or a world that cannot be drawn again.
     """
     from experiments.train import world_maker
-    from prefrl.control.build import make_device
     from prefrl.control.run_settings import load_config
     from prefrl.control.saved_policy import load_actor, make_actor
+    from prefrl.devices import make_device
 
     settings = load_config(config.run)
     make_env = world_maker(settings)

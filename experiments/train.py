@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from experiments.options import parse_options
+from experiments.options import parse_options, value_after
 from experiments.presets import preset
 from prefrl.control.config import TrainConfig
 from prefrl.errors import UsageError
@@ -43,7 +43,7 @@ def parse(args: list[str]) -> TrainOptions:
     """Options on top of the task's preset, or on top of what a resumed run was started with."""
     named = bool(args) and not args[0].startswith("-")
     base = preset(args[0]) if named else TrainConfig()
-    if "--resume" in args and (folder := _value_after("--run", args)) is not None:
+    if "--resume" in args and (folder := value_after("--run", args)) is not None:
         from prefrl.control.run_settings import load_config
 
         base = load_config(folder)
@@ -155,12 +155,3 @@ def describe(summary: dict[str, Any]) -> str:
         f"± {summary['true_return_std']:.1f} (untrained {summary['untrained_return_mean']:.1f}), "
         f"{summary['steps']} steps at {summary['steps_per_second']:.0f} steps/s"
     )
-
-
-def _value_after(flag: str, args: list[str]) -> str | None:
-    for index, arg in enumerate(args):
-        if arg == flag and index + 1 < len(args):
-            return args[index + 1]
-        if arg.startswith(flag + "="):
-            return arg.removeprefix(flag + "=")
-    return None

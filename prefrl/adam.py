@@ -26,6 +26,14 @@ class Optimizer(Protocol):
         """One step along the gradients as they are now."""
         ...
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on besides parameters and gradients."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Continues from ``state_dict``."""
+        ...
+
 
 class Adam:
     """Adam (Kingma and Ba 2015, algorithm 1).
@@ -55,11 +63,11 @@ class Adam:
     @torch.no_grad()
     def step(self) -> None:
         """One step along the gradients as they are now."""
-        places = [place for place, parameter in enumerate(self._parameters) if parameter.grad is not None]
-        if not places:
+        found = {place: p.grad for place, p in enumerate(self._parameters) if p.grad is not None}
+        if not found:
             return
+        places, gradients = list(found), list(found.values())
         parameters = [self._parameters[place] for place in places]
-        gradients = [parameter.grad for parameter in parameters]
         means, squares = ([kept[place] for place in places] for kept in (self._means, self._squares))
         for place in places:
             self._steps[place] += 1

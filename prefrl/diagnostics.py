@@ -32,9 +32,10 @@ class FreshAnswer:
 
     query: str
     predicted: float
-    """P(left is better), the labeller's errors included."""
+    """P(left is better), the labeller's errors included; of a ranking that its first item stands above its
+    second, of a like that it is liked, of a rating that it is 6 or more."""
     given: float
-    """1 left, 0 right, 1/2 equal."""
+    """1 left, 0 right, 1/2 equal; or whether that is so."""
     audit: bool = False
     """Whether the query put the newest behaviour beside earlier behaviour."""
 
@@ -49,7 +50,8 @@ class ComparedSegment:
 
 @dataclass(frozen=True)
 class ComparedPair:
-    """A compared pair; ``predicted`` is P(left is better), as for a fresh answer."""
+    """A compared pair; ``predicted`` is P(left is better). Of rankings the first two items; of single clips
+    two that were judged one after the other."""
 
     query: str
     predicted: float

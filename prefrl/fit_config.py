@@ -13,6 +13,9 @@ class FitConfig:
 
     learning_rate: float = 1e-3
     """Step size of Adam (Ibarz et al. 2018 use 3e-4 on Atari)."""
+    cutpoint_learning_rate: float = 0.05
+    """Step size of Adam for the cutpoints of the rating scale, each of which has logits to go on its own. Of
+    0.001 to 0.3 the one that came nearest to planted cutpoints within a first fit (see the log)."""
     batch_size: int = 32
     """Pieces of feedback per gradient step (Ibarz et al. 2018: 16)."""
     max_epochs: int = 50
@@ -39,6 +42,7 @@ class FitConfig:
             raise UsageError(f"reward_model.fit.error_rate must lie in [0, 1), not {self.error_rate}")
         above_zero = (
             "learning_rate",
+            "cutpoint_learning_rate",
             "batch_size",
             "max_epochs",
             "first_gradient_steps",

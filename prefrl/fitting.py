@@ -10,45 +10,27 @@ each forward pass; a member's counts weigh its loss, and its out-of-bag loss fal
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from prefrl.adam import Adam
+from prefrl.bags import bootstrap_counts, minibatches
 from prefrl.ensemble import Items, RewardEnsemble
 from prefrl.errors import UsageError
+from prefrl.feedback import Kind
+from prefrl.feedback_sets import FeedbackSet
 from prefrl.fit_config import FitConfig
 from prefrl.held_out import held_out_agreement
 from prefrl.member_layers import clip_member_gradients_, squared_norms
+from prefrl.rating_scale import RatingScale
 
 OnEpoch = Callable[[int, float, float], None]
 """Called after each pass with the gradient steps so far and the training and out-of-bag loss."""
-
-
-@dataclass(frozen=True)
-class FeedbackSet:
-    """Feedback of one kind: ``items [n, k]``, ``targets [n, ...]`` and the negative log-likelihood.
-
-    ``loss(returns [members, n, k], targets [n, ...]) -> [members, n]``. ``weights [n]`` in [0, 1] multiply
-    it; a piece of weight 0 is not learned from and keeps its place, so that no other changes bags.
-    """
-
-    items: Tensor
-    targets: Tensor
-    loss: Callable[[Tensor, Tensor], Tensor]
-    weights: Tensor | None = None
-    """None: each counts fully."""
-
-    def __len__(self) -> int:
-        return int(self.items.shape[0])
-
-    @property
-    def counts(self) -> bool:
-        """Whether there is anything to learn from."""
-        return len(self) > 0 and (self.weights is None or bool((self.weights > 0).any()))
 
 
 @dataclass(frozen=True)
@@ -58,26 +40,32 @@ class FitReport:
     epochs: int
     gradient_steps: int
     train_loss: float
-    validation_loss: float
-    """Out-of-bag; NaN while nothing is out of any bag."""
+    validation_loss: float | None
+    """Out-of-bag; None while nothing is out of any bag."""
     weight_decay: float
-    held_out_agreement: float = float("nan")
-    """Of the fitted members with the comparisons out of their bags; NaN where there are none."""
+    held_out_agreement: float | None = None
+    """Of the fitted members with the comparisons out of their bags; None where there are none."""
 
 
 @dataclass
 class RewardFitter:
-    """Keeps what must outlive a single fit: optimizer's moments, weight decay, the bootstrap's seed."""
+    """Keeps what must outlive a single fit: optimizer's moments, weight decay, the bootstrap's seed, and how
+    the members understand the rating scale, which no weight decay pulls at."""
 
     ensemble: RewardEnsemble
     config: FitConfig
     seed: int
     optimizer: Adam = field(init=False)
+    scale: RatingScale = field(init=False)
+    scale_optimizer: Adam = field(init=False)
     weight_decay: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         device = self.ensemble.shift.device
         self.optimizer = Adam(self.ensemble.parameters(), learning_rate=self.config.learning_rate)
+        self.scale = RatingScale(self.ensemble.members).to(device)
+        rate = self.config.cutpoint_learning_rate
+        self.scale_optimizer = Adam(self.scale.parameters(), learning_rate=rate)
         self.weight_decay = torch.full((self.ensemble.members,), self.config.weight_decay, device=device)
 
     def fit(
@@ -110,31 +98,44 @@ class RewardFitter:
         report = self._epochs(items, sets, counts, generator, on_epoch)
         returns = self.ensemble.set_normalisation(items, annotated)
         self.ensemble.version += 1
-        return replace(report, held_out_agreement=_agreement(returns, annotated, sets, counts))
+        judged = [
+            (part, returns[:, torch.searchsorted(annotated, part.items)], drawn)
+            for part, drawn in zip(sets, counts, strict=True)
+        ]
+        return replace(report, held_out_agreement=held_out_agreement(judged))
+
+    def loss(self, part: FeedbackSet, returns: Tensor, targets: Tensor) -> Tensor:
+        """The negative log-likelihood of ``targets [n, ...]`` of a set's kind, ``[members, n]``."""
+        cutpoints = (self.scale(),) if part.kind is Kind.RATING else ()
+        return part.loss(returns, targets, *cutpoints)
 
     @property
     def max_steps(self) -> int:
         """Gradient steps that the next fit may take."""
         return self.config.max_gradient_steps if self.ensemble.version else self.config.first_gradient_steps
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, Any]:
         """A copy of all that a resumed run needs to fit on as if it had never stopped."""
         return copy.deepcopy(
             {
                 "ensemble": self.ensemble.state_dict(),
                 "version": self.ensemble.version,
+                "scale": [self.scale.state_dict(), self.scale_optimizer.state_dict()],
                 "optimizer": self.optimizer.state_dict(),
                 "weight_decay": self.weight_decay,
             }
         )
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from ``state_dict``; the state given is not touched, then or later."""
         state = copy.deepcopy(state)
-        self.ensemble.load_state_dict(state["ensemble"])  # type: ignore[arg-type]
-        self.ensemble.version = int(state["version"])  # type: ignore[call-overload]
-        self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
-        self.weight_decay = state["weight_decay"].to(self.weight_decay.device)  # type: ignore[attr-defined]
+        self.ensemble.load_state_dict(state["ensemble"])
+        self.ensemble.version = int(state["version"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if "scale" in state:  # not in checkpoints of earlier versions
+            self.scale.load_state_dict(state["scale"][0])
+            self.scale_optimizer.load_state_dict(state["scale"][1])
+        self.weight_decay = state["weight_decay"].to(self.weight_decay.device)
 
     def _bootstrap_counts(self, sets: Sequence[FeedbackSet]) -> list[Tensor]:
         return [
@@ -157,7 +158,7 @@ class RewardFitter:
         train = validation = float("nan")
         self.ensemble.train()
         while epochs < self.config.max_epochs:
-            before = copy.deepcopy(self.ensemble.state_dict())
+            before = copy.deepcopy((self.ensemble.state_dict(), self.scale.state_dict()))
             train_losses, validation_losses, taken = self._epoch(items, sets, counts, generator, steps)
             epochs, steps = epochs + 1, steps + taken
             train, validation = float(train_losses.mean()), float(validation_losses.nanmean())
@@ -175,10 +176,12 @@ class RewardFitter:
         # the few new answers of a later fit hardly move the loss over all answers, and a fit that went back
         # at the first rise would never learn them. There the weight decay keeps the noise out.
         if best_state is not None and stale >= self.config.patience_epochs:
-            self.ensemble.load_state_dict(best_state)
+            self.ensemble.load_state_dict(best_state[0])
+            self.scale.load_state_dict(best_state[1])
             validation = best
         self.ensemble.eval()
-        return FitReport(epochs, steps, train, validation, float(self.weight_decay.mean()))
+        known = None if math.isnan(validation) else validation
+        return FitReport(epochs, steps, train, known, float(self.weight_decay.mean()))
 
     def _epoch(
         self,
@@ -191,7 +194,7 @@ class RewardFitter:
         """One pass: mean training and out-of-bag loss of each member, and the gradient steps taken."""
         sums = torch.zeros(4, self.ensemble.members, dtype=torch.float64, device=self.weight_decay.device)
         taken = 0
-        for which, chosen in _minibatches(sets, self.config.batch_size, generator):
+        for which, chosen in minibatches(sets, self.config.batch_size, generator):
             if steps_before + taken >= self.max_steps:
                 break
             losses = self._losses(items, sets[which], chosen)
@@ -218,8 +221,8 @@ class RewardFitter:
         One pass, because batch normalisation must not give each side its own statistics.
         """
         rows = part.items[chosen]
-        returns = self.ensemble.returns(items, rows.flatten())
-        return part.loss(returns.view(self.ensemble.members, *rows.shape), part.targets[chosen])
+        returns = self.ensemble.returns(items, rows.flatten()).view(self.ensemble.members, *rows.shape)
+        return self.loss(part, returns, part.targets[chosen])
 
     def _step(self, member_losses: Tensor) -> None:
         decay = 0.5 * (self.weight_decay * squared_norms(self.ensemble.network, self.ensemble.members)).sum()
@@ -228,10 +231,12 @@ class RewardFitter:
             raise FloatingPointError(
                 f"fitting the reward ensemble is not finite: losses {member_losses.tolist()}"
             )
-        self.optimizer.zero_grad()
+        for optimizer in (self.optimizer, self.scale_optimizer):
+            optimizer.zero_grad()
         loss.backward()
         clip_member_gradients_(self.ensemble.network, self.ensemble.members, self.config.max_grad_norm)
-        self.optimizer.step()
+        for optimizer in (self.optimizer, self.scale_optimizer):
+            optimizer.step()
 
     def _steer_weight_decay(self, train: Tensor, validation: Tensor, steps: int) -> None:
         low, high = self.config.overfit_ratio
@@ -240,35 +245,3 @@ class RewardFitter:
         grow = torch.where(ratio > high, factor, 1.0)
         shrink = torch.where(ratio < low, 1.0 / factor, 1.0)
         self.weight_decay *= (grow * shrink).to(self.weight_decay.dtype)
-
-
-def bootstrap_counts(pieces: int, members: int, *, seed: tuple[int, ...]) -> Tensor:
-    """How often each piece is in each member's bag, ``[pieces, members]``: Poisson(1), fixed by the seed.
-
-    The first rows do not change when pieces are added, so a piece never moves between training and
-    validation.
-    """
-    draws = np.random.default_rng(seed).poisson(1.0, size=(pieces, members))
-    return torch.from_numpy(draws.astype(np.float32))
-
-
-def _agreement(
-    returns: Tensor, annotated: Tensor, sets: Sequence[FeedbackSet], counts: Sequence[Tensor]
-) -> float:
-    """``returns [members, annotated]``; only comparisons of two items can be right or wrong."""
-    pairs = [place for place, part in enumerate(sets) if part.items.shape[1] == 2 and part.targets.dim() == 1]
-    if not pairs:
-        return float("nan")
-    rows = torch.searchsorted(annotated, torch.cat([sets[place].items for place in pairs]))
-    preference = torch.cat([sets[place].targets for place in pairs])
-    return held_out_agreement(returns[:, rows], preference, torch.cat([counts[place] for place in pairs]))
-
-
-def _minibatches(sets: list[FeedbackSet], size: int, generator: torch.Generator) -> list[tuple[int, Tensor]]:
-    batches = [
-        (which, part.to(sets[which].items.device))
-        for which in range(len(sets))
-        for part in torch.randperm(len(sets[which]), generator=generator).split(size)
-    ]
-    order = torch.randperm(len(batches), generator=generator) if len(sets) > 1 else range(len(batches))
-    return [batches[int(i)] for i in order]

@@ -18,7 +18,8 @@ s of the winnings of somebody who begins to bet at s is an e-detector (Shin, Ram
 After t sessions M - t is a supermartingale, so M reaches `sessions / level` within `sessions` sessions with
 probability at most `level` (Ville 1939): that is the rate of false alarms of a whole run, whatever the
 rewards look like and however often one looks. The alarm rings once, at the first session at which M is that
-large and the newest behaviour is predicted to be better than earlier behaviour.
+large and behaviour was predicted to get better in one of the last `RISING` sessions: near the top of a
+learned reward a single session says little about so small a step.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ TOLERANCE: Final = 0.1
 """Mean shortfall that is no cause for alarm: ensembles are a little too sure of what they have not seen."""
 STAKES: Final = (0.5, 1.0, 2.0, 4.0)
 """Of a pair predicted with certainty; no stake can lose all: (2q - 1)(1 - q + TOLERANCE) is at most 0.18."""
+RISING: Final = 5
+"""Newest sessions of which one must have predicted a rise."""
 
 
 class HackingAlarm:
@@ -54,6 +57,7 @@ class HackingAlarm:
         self.rang_at: int | None = None
         """Step at which it rang."""
         self._winnings = [0.0] * len(STAKES)
+        self._rises: list[float] = []
 
     @property
     def evidence(self) -> float:
@@ -78,17 +82,20 @@ class HackingAlarm:
             for pay in pays:
                 won = min(won * (1.0 + stake * pay), 1e12)
             self._winnings[place] = won
-        if self.rang_at is None and self.evidence >= self.threshold and rise is not None and rise > 0:
+        if rise is not None:
+            self._rises = [*self._rises, rise][-RISING:]
+        if self.rang_at is None and self.evidence >= self.threshold and max(self._rises, default=0.0) > 0:
             self.rang_at = step
             return True
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        return {"winnings": list(self._winnings), "rang_at": self.rang_at}
+        return {"winnings": list(self._winnings), "rises": list(self._rises), "rang_at": self.rang_at}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from ``state_dict``."""
         self._winnings, self.rang_at = list(state["winnings"]), state["rang_at"]
+        self._rises = list(state["rises"])
 
 
 def shortfall(predicted: float, given: float) -> float:

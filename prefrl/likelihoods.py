@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
+LOG_2 = math.log(2.0)
+
 
 def pair_log_likelihood_loss(
     returns: Tensor, preference: Tensor, *, error_rate: float = 0.1, margin: Tensor | None = None
@@ -67,22 +69,24 @@ def centring_penalty(returns: Tensor) -> Tensor:
     return returns.sum(-1).square()
 
 
-def ranking_loss(returns: Tensor, mask: Tensor | None = None) -> Tensor:
+def ranking_loss(returns: Tensor, mask: Tensor | None = None, *, error_rate: float = 0.0) -> Tensor:
     """Plackett-Luce: the best item is chosen among all, the second among the rest, and so on.
 
-    P(1 ≻ 2 ≻ ... ≻ K) = ∏ₖ exp(rₖ) / Σ_{j ≥ k} exp(rⱼ).
-    Plackett 1975; Luce 1959. With K = 2 it is Bradley-Terry without errors.
+    P(1 ≻ 2 ≻ ... ≻ K) = ∏ₖ exp(rₖ) / Σ_{j ≥ k} exp(rⱼ),  P' = (1 − e) P + e/K!.
+    Plackett 1975; Luce 1959. With K = 2 it is ``pair_log_likelihood_loss`` of a full preference.
 
     Args:
         returns: ``[..., n, K]``, ordered best first.
         mask: ``[n, K]``, true where there is an item; for rankings of different lengths. What the returns
             hold elsewhere has no influence, not even NaN.
+        error_rate: e in [0, 1), the share of rankings that are uniformly random.
 
     Raises:
         ValueError: fewer than one item.
     """
     if returns.ndim < 2 or returns.shape[-1] < 1:
         raise ValueError(f"a ranking needs returns [..., n, K] with K at least 1, not {tuple(returns.shape)}")
+    _check_error_rate(error_rate)
     places = returns.shape[-1]
     allowed = torch.ones(places, places, dtype=torch.bool, device=returns.device).triu()
     if mask is not None:
@@ -95,45 +99,54 @@ def ranking_loss(returns: Tensor, mask: Tensor | None = None) -> Tensor:
     terms = torch.logsumexp(differences.masked_fill(~allowed, -math.inf), dim=-1)
     if mask is not None:
         terms = torch.where(mask, terms, torch.zeros_like(terms))
-    return terms.sum(-1)
+    items = torch.full_like(terms[..., 0], places) if mask is None else mask.sum(-1).to(terms)
+    return -_with_errors(-terms.sum(-1), error_rate, log_outcomes=torch.lgamma(items + 1.0))
 
 
-def like_loss(returns: Tensor, liked: Tensor) -> Tensor:
+def like_loss(returns: Tensor, liked: Tensor, *, error_rate: float = 0.0) -> Tensor:
     """Unpaired likes and dislikes: the return is the logit of being liked.
 
-    P(liked) = σ(r),  loss = −y log σ(r) − (1 − y) log σ(−r).
+    P(liked) = (1 − e) σ(r) + e/2,  loss = −y log P(liked) − (1 − y) log(1 − P(liked)).
     A binary classifier as implicit reward: Jung et al. 2024 (arXiv 2404.04656), without its shift.
     Unlike comparisons, likes fix the zero of the return: an average item should have return 0.
 
     Args:
         returns: ``[..., n, 1]``.
         liked: y, ``[n]``, true or 1 for a like, false or 0 for a dislike, between for unsure.
+        error_rate: e in [0, 1), the share of answers that are uniformly random.
     """
     _check_items(returns, 1)
+    _check_error_rate(error_rate)
     value = returns[..., 0]
     liked = _like(returns, liked)
-    return -(liked * logsigmoid(value) + (1.0 - liked) * logsigmoid(-value))
+    yes, no = (_with_errors(logsigmoid(sign * value), error_rate) for sign in (1.0, -1.0))
+    return -(liked * yes + (1.0 - liked) * no)
 
 
-def rating_loss(returns: Tensor, rating: Tensor, cutpoints: Tensor) -> Tensor:
+def rating_loss(returns: Tensor, rating: Tensor, cutpoints: Tensor, *, error_rate: float = 0.0) -> Tensor:
     """Ratings on an ordered scale: the cumulative (proportional odds) model.
 
-    P(rating ≤ k) = σ(θₖ − r),  loss = −log(σ(θₖ − r) − σ(θₖ₋₁ − r)) with θ₋₁ = −∞ and θ_{C−1} = ∞.
+    P(rating ≤ k) = σ(θₖ − r),  P(k) = σ(θₖ − r) − σ(θₖ₋₁ − r) with θ₋₁ = −∞ and θ_{C−1} = ∞,
+    loss = −log((1 − e) P(k) + e/C).
     McCullagh 1980, "Regression models for ordinal data". Only the order of the categories counts, not
     their distances. Evaluated as log σ(a) + log σ(−b) + log(1 − exp(b − a)), which has no cancellation.
 
     Args:
         returns: ``[..., n, 1]``.
         rating: ``[n]``, integer in 0 .. C−1, larger is better.
-        cutpoints: θ, ``[C−1]``, strictly increasing; may require gradients.
+        cutpoints: θ, ``[C−1]`` or ``[..., C−1]`` with the leading dimensions of the returns but for n, such
+            as members; strictly increasing; may require gradients.
+        error_rate: e in [0, 1), the share of ratings that are uniformly random.
     """
     _check_items(returns, 1)
+    _check_error_rate(error_rate)
     value = returns[..., 0]
     cutpoints = _like(returns, cutpoints)
-    upper = pad(cutpoints, (0, 1), value=math.inf)[rating.long()]
-    lower = pad(cutpoints, (1, 0), value=-math.inf)[rating.long()]
+    upper = pad(cutpoints, (0, 1), value=math.inf)[..., rating.long()]
+    lower = pad(cutpoints, (1, 0), value=-math.inf)[..., rating.long()]
     inside = torch.log(-torch.expm1(lower - upper))
-    return -(logsigmoid(upper - value) + logsigmoid(value - lower) + inside)
+    within = logsigmoid(upper - value) + logsigmoid(value - lower) + inside
+    return -_with_errors(within, error_rate, log_outcomes=math.log(cutpoints.shape[-1] + 1))
 
 
 def davidson_tie_loss(returns: Tensor, preference: Tensor, log_nu: Tensor | float) -> Tensor:
@@ -201,11 +214,13 @@ def agreement(returns: Tensor, preference: Tensor) -> Tensor:
     return (right * decided).sum(-1) / decided.sum(-1)
 
 
-def _with_errors(log_probability: Tensor, error_rate: float) -> Tensor:
-    """log((1 − e) P + e/2) from log P, without leaving log space."""
+def _with_errors(
+    log_probability: Tensor, error_rate: float, *, log_outcomes: Tensor | float = LOG_2
+) -> Tensor:
+    """log((1 − e) P + e/N) from log P and the log of the number N of answers, without leaving log space."""
     if error_rate == 0.0:
         return log_probability
-    floor = torch.full_like(log_probability, math.log(error_rate) - math.log(2.0))
+    floor = torch.full_like(log_probability, math.log(error_rate)) - log_outcomes
     return torch.logaddexp(log_probability + math.log1p(-error_rate), floor)
 
 

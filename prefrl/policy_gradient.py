@@ -93,6 +93,17 @@ def normalise_advantages(advantages: Tensor, mask: Tensor | None = None, *, epsi
     return normalised if mask is None else normalised * mask.to(normalised.dtype)
 
 
+def whiten_without_shift(values: Tensor, mask: Tensor | None = None, *, epsilon: float = 1e-8) -> Tensor:
+    """Values scaled about their mean to standard deviation 1 over the unmasked elements; the mean stays.
+
+    ``(x - mean) / std + mean``: how rewards are whitened before advantages are estimated, because a shift of
+    every reward would reward length (Stiennon et al. 2020, the authors' code).
+    """
+    mean = masked_mean(values, mask)
+    variance = masked_mean((values - mean).square(), mask)
+    return (values - mean) / (variance.sqrt() + epsilon) + mean
+
+
 def explained_variance(values: Tensor, returns: Tensor) -> float:
     """``1 - Var(R - v) / Var(R)``: 1 is perfect, 0 no better than a constant; NaN for constant returns."""
     spread = returns.var(correction=0)

@@ -94,7 +94,7 @@ def improve_policy(
             if not math.isfinite(norms[-1]):
                 losses = ", ".join(f"{loss:.4g}" for loss in record[:2].tolist())
                 raise FloatingPointError(
-                    f"a policy update is not finite: policy and value loss {losses}, gradient norm {norms[-1]}"
+                    f"a policy update is not finite: policy, value loss {losses}, gradient norm {norms[-1]}"
                 )
             records.append(record)
     table = torch.stack(records)

@@ -1,4 +1,4 @@
-"""The gradient of PPO's loss by what the policy says, written out for the plain case: no mask, means over items.
+"""The gradient of PPO's loss by what the policy says, written out where nothing is masked.
 
 For a small policy on a CPU, autograd's bookkeeping for these few numbers per item takes longer than the
 arithmetic. A test holds the gradients to those of autograd through :mod:`prefrl.policy_gradient`.
@@ -26,8 +26,8 @@ def plain_gradients(
     """Gradients of the loss by log-probability, entropy and value, and what is recorded of the loss.
 
     With ρ = exp(log π − log π_old): ∂(−min(ρA, clip(ρ)A))/∂log π = −ρA where ρA is the smaller, else 0
-    (Schulman et al. 2017, eq. 7); ∂(½ max(e², e_near²))/∂v is the larger of the two errors, but 0 where that is
-    the error of a value that is clipped: it does not move with v. Each is divided by the number of items.
+    (Schulman et al. 2017, eq. 7); ∂(½ max(e², e_near²))/∂v is the larger of the two errors, but 0 where
+    that is the error of a clipped value: it does not move with v. Each is divided by the number of items.
 
     Args:
         outputs: log-probability, entropy and value, ``[items]`` each; nothing flows back through them.

@@ -30,3 +30,17 @@ def serve() -> Iterator[Any]:
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def server(runs: Path, serve: Any) -> Any:
+    """The app for the test's copy of the module's run."""
+    return serve(runs)
+
+
+@pytest.fixture
+def context(browser: Any) -> Iterator[Any]:
+    """A browser profile of the test's own."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context
+    context.close()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser_fixtures import browser, serve  # noqa: F401 - fixtures
+from browser_fixtures import browser, context, serve, server  # noqa: F401 - fixtures
 from hypothesis import settings
 
 from prefrl.store.feedback_store import FeedbackStore

@@ -18,12 +18,14 @@ from tiny_runs import Killed, run_tiny, tiny
 
 from envs.clips import render_clip
 from experiments import cli
-from experiments.answer import GAP_PIXELS, AnswerConfig, run_answer
-from experiments.answer_keys import KEYS, Act, Key, LineKeys
+from experiments.answer import AnswerConfig, run_answer
+from experiments.answer_drawing import GAP_PIXELS
+from experiments.answer_keys import Act, Key, LineKeys, meaning_of
 from prefrl.control.segment_files import load_segments
 from prefrl.errors import UsageError
 from prefrl.feedback import Kind, Query, Source
-from prefrl.labellers.labelling import Labelling, query_value
+from prefrl.labellers.labelling import Labelling
+from prefrl.labellers.screen import query_value
 from prefrl.store.feedback_store import FeedbackStore
 
 LABELS = 16
@@ -72,11 +74,11 @@ def keys(run: Path, *lines: str, **settings: Any) -> AnswerConfig:
     ],
 )  # fmt: skip
 def test_a_key_prefers_what_stands_on_its_side(key: str, preference: float | None) -> None:
-    assert KEYS[key] == Key(Act.ANSWER, preference)
+    assert meaning_of(Kind.PAIR, 2)(key) == Key(Act.ANSWER, preference)
 
 
 def test_lines_are_keys_and_comments_are_not() -> None:
-    source = LineKeys(["# first", "", "l", " nonsense ", "undo"])
+    source = LineKeys(["# first", "", "l", " nonsense ", "undo"], meaning_of(Kind.PAIR, 2))
     assert [source.read().act for _ in range(4)] == [Act.ANSWER, Act.UNKNOWN, Act.UNDO, Act.QUIT]
 
 
@@ -178,7 +180,7 @@ def test_a_count_ends_the_session(
 ) -> None:
     run_answer(keys(run, *"llllll", count=2))
     assert len(store.answers("human")) == 2
-    assert "stopped: 2 answers from you; 2 of 16 labels, 4 pairs open" in capsys.readouterr().out
+    assert "stopped: 2 answers from you; 2 of 16 labels, 4 open" in capsys.readouterr().out
 
 
 def test_an_unknown_key_is_explained_and_asked_again(
@@ -207,8 +209,8 @@ def test_it_waits_for_pairs_and_says_for_what(
     run_answer(keys(run, *"lllllll", wait=True))
     assert looks == 4
     said = capsys.readouterr().out
-    assert said.count("waiting for new pairs, which the run makes while it trains; 6 of 16 labels") == 1
-    assert said.count("waiting for new pairs, which the run makes while it trains; 7 of 16 labels") == 1
+    assert said.count("waiting for new clips, which the run makes while it trains; 6 of 16 labels") == 1
+    assert said.count("waiting for new clips, which the run makes while it trains; 7 of 16 labels") == 1
     assert len(store.answers("human")) == PAIRS + 1
 
 
@@ -240,7 +242,7 @@ def test_a_pair_is_drawn_side_by_side_in_the_order_shown(
 ) -> None:
     seen: list[np.ndarray] = []
 
-    def look(_self: Any) -> Key:
+    def look(_self: Any, **_given: Any) -> Key:
         [path] = (run / "clips").iterdir()
         assert f"compare: {path}" in capsys.readouterr().out
         with Image.open(path) as picture:

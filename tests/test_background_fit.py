@@ -18,8 +18,9 @@ from prefrl.control.background_fit import BackgroundFit
 from prefrl.control.fit_worker import FitWorker
 from prefrl.control.reward_networks import VectorRewardNetwork
 from prefrl.ensemble import RewardEnsemble
+from prefrl.feedback_sets import FeedbackSet
 from prefrl.fit_config import FitConfig
-from prefrl.fitting import FeedbackSet, RewardFitter
+from prefrl.fitting import RewardFitter
 from prefrl.likelihoods import pair_log_likelihood_loss
 from prefrl.runs.log import read_metrics
 

@@ -1,11 +1,11 @@
 """Labelling in a real browser: keys, undo, reloads, a server that dies; no answer lost, none doubled."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from labelling_steps import answer, wait_until
 from waiting_run import make_waiting_run
 
 from experiments.browser import LabelPage
@@ -20,32 +20,6 @@ PAIRS = 24
 @pytest.fixture(scope="module")
 def waiting_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_waiting_run(tmp_path_factory.mktemp("made") / RUN, pairs=PAIRS, labels=96)
-
-
-@pytest.fixture
-def server(runs: Path, serve: Any) -> Any:
-    return serve(runs)
-
-
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield context
-    context.close()
-
-
-def answer(page: LabelPage, key: str, *, lockout: float = 0.2) -> None:
-    """Waits for a pair and its lockout, then presses."""
-    page.wait_for_pair()
-    time.sleep(lockout)
-    page.press(key)
-
-
-def wait_until(condition: Any, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.05)
 
 
 def test_every_key_of_the_paper_says_what_it_says(context: Any, server: Any, store: FeedbackStore) -> None:

@@ -1,11 +1,10 @@
 """In a real browser: instructions, practice with its verdicts, one's own answers seen again and changed."""
 
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from labelling_steps import answer
 from waiting_run import make_waiting_run
 
 from experiments.browser import LabelPage
@@ -21,25 +20,6 @@ RUN = "human"
 def waiting_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / RUN
     return make_waiting_run(folder, pairs=16, labels=64, query={"practice_pairs": 2})
-
-
-@pytest.fixture
-def server(runs: Path, serve: Any) -> Any:
-    return serve(runs)
-
-
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield context
-    context.close()
-
-
-def answer(page: LabelPage, key: str) -> None:
-    """Waits for a pair and its lockout, then presses."""
-    page.wait_for_pair()
-    time.sleep(0.2)
-    page.press(key)
 
 
 def test_who_is_new_reads_practises_and_is_told_what_was_expected(

@@ -1,7 +1,6 @@
 """Comparing texts in a real browser: the same keys, and nothing in a text is ever more than text."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,6 @@ from prefrl.texts.response_files import read_responses
 
 pytestmark = pytest.mark.browser
 NAME = "texts"
-
-
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield context
-    context.close()
 
 
 def texts(page: LabelPage) -> list[str]:

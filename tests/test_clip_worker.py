@@ -24,7 +24,8 @@ from prefrl.clip_files import (
     sheet_path,
     wish_clips,
 )
-from prefrl.control.build import make_device, make_learner
+from prefrl.control.build import make_learner
+from prefrl.devices import make_device
 from prefrl.feedback import Purpose, Query, RemarkKind
 from prefrl.labellers.labelling import Labelling
 from prefrl.store.feedback_store import FeedbackStore

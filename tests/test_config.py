@@ -13,7 +13,8 @@ from envs import make_vector_env
 from envs.tasks import GAME_NAMES, MUJOCO_NAMES, PROBE_NAMES
 from experiments.presets import preset
 from prefrl.config_io import config_from_dict, config_to_dict
-from prefrl.control.config import PolicyConfig, QueryConfig, RewardConfig, TrainConfig
+from prefrl.control.config import PolicyConfig, RewardConfig, TrainConfig
+from prefrl.control.query_config import QueryConfig
 from prefrl.control.sac_config import SACConfig
 from prefrl.errors import UsageError
 from prefrl.fit_config import FitConfig

@@ -15,16 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from prefrl.candidates import draw_candidate_pairs
 from prefrl.ensemble import RewardEnsemble
+from prefrl.feedback_sets import FeedbackSet
 from prefrl.fit_config import FitConfig
-from prefrl.fitting import FeedbackSet, RewardFitter
+from prefrl.fitting import RewardFitter
 from prefrl.likelihoods import pair_log_likelihood_loss
 from prefrl.member_layers import MemberLinear, SharedLinear
 from prefrl.policy_gradient import generalised_advantages
 from prefrl.policy_steps import Evaluation
 from prefrl.ppo import PolicyBatch, update_policy
 from prefrl.ppo_config import PPOConfig
-from prefrl.queries import DisagreementQueries, draw_candidate_pairs
+from prefrl.queries import DisagreementQueries
 from prefrl.statistics import spearman
 from prefrl.teachers import Teacher, make_teacher
 

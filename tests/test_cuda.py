@@ -8,10 +8,11 @@ import torch
 
 from envs import make_vector_env
 from prefrl.control import QueryConfig, TrainConfig, train
-from prefrl.control.build import make_device, make_ensemble
+from prefrl.control.build import make_ensemble
 from prefrl.control.config import RewardConfig
 from prefrl.control.layouts import Layout
 from prefrl.control.reward_model import RewardModel
+from prefrl.devices import make_device
 
 pytestmark = [
     pytest.mark.gpu,

@@ -21,7 +21,7 @@ from prefrl.diagnostics import (
 )
 from prefrl.saliency_files import SaliencyNote, save_saliency
 from ui import here
-from ui.diagnostic_charts import agreement_rows, calibration_rows
+from ui.diagnostic_charts import agreement_rows, alarm_rows, calibration_rows
 
 
 def page() -> None:
@@ -82,7 +82,7 @@ def test_a_run_is_shown_in_numbers_charts_and_tables(runs: Path) -> None:
     app = shown()
     assert [metric.value for metric in app.metric] == ["75%", "0.05", "0.70", "+10%"]
     assert "No sign of reward hacking" in words(app)
-    assert len(app.expander) == 4
+    assert len(app.expander) == 5
     assert "rank correlation 0.70" in words(app)
 
 
@@ -100,6 +100,17 @@ def test_an_alarm_that_rang_is_told_at_every_later_session(runs: Path) -> None:
     save_session(runs / "run", session(1, rang=True))
     save_session(runs / "run", session(2))
     assert "rang at step 1,000" in words(shown())
+
+
+def test_the_alarms_history_is_kept_within_what_a_chart_can_show() -> None:
+    silent, loud = session(1, evidence=0.0), session(2, evidence=1e12, rang=True)
+    off = session(3, threshold=float("inf"))
+    rows = alarm_rows([silent, loud, off])
+    assert [(row["step"], row["evidence"], row["rang"]) for row in rows] == [
+        (1000, 1e-2, False),
+        (2000, 1e6, True),
+    ]
+    assert {row["rings at"] for row in rows} == {silent.threshold}
 
 
 def test_an_alarm_that_is_off_is_not_taken_for_silence(runs: Path) -> None:

@@ -1,5 +1,6 @@
 """The experiment on the hacking alarm: how its runs are judged."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from experiments.hack import (
     first_fall,
     planned_runs,
     read_outcome,
+    run_all,
     smooth,
     verdict,
     write_table,
@@ -88,6 +90,24 @@ def test_the_counts_and_the_table_tell_all_runs(tmp_path: Path) -> None:
     assert lines[2].startswith("probe-rigged,0,True,-10.0,0.0,-5.0,500,,")
 
 
+def test_several_workers_find_what_one_finds_and_leave_finished_runs_alone(tmp_path: Path) -> None:
+    query = replace(GAUGE.query, sessions=2, initial_steps_fraction=0.25)
+    small = replace(
+        GAUGE, num_envs=4, steps=800, labels=8, query=query, ppo=replace(GAUGE.ppo, minibatch_size=100)
+    )
+    planned = [replace(small, task=task, seed=1) for task in (PLANTED, HONEST)]
+    (tmp_path / "two" / f"{PLANTED}-s1").mkdir(parents=True)  # left by a command that was broken off at once
+    together = list(run_all(planned, tmp_path / "two", workers=2))
+    assert [(one.task, one.labels) for one in together] == [(PLANTED, 8), (HONEST, 8)]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("summary.json")}
+    assert len(before) == 2
+    assert list(run_all(planned, tmp_path / "two", workers=1)) == together
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("summary.json")} == before
+    assert list(run_all(planned, tmp_path / "one", workers=1)) == together
+
+
 def test_impossible_settings_are_refused() -> None:
+    with pytest.raises(UsageError, match="--workers must be at least 1, not 0"):
+        HackConfig(workers=0)
     with pytest.raises(UsageError, match="--seeds must be at least 1"):
         HackConfig(seeds=0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prefrl.errors import UsageError
-from prefrl.hacking_alarm import LEVEL, STAKES, TOLERANCE, HackingAlarm, shortfall
+from prefrl.hacking_alarm import LEVEL, RISING, STAKES, TOLERANCE, HackingAlarm, shortfall
 
 SESSIONS = 40
 ANSWERS = 12
@@ -86,6 +86,16 @@ def test_it_does_not_ring_where_predicted_return_does_not_rise(rise: float | Non
         assert not alarm.take_in([0.95] * ANSWERS, [0.0] * ANSWERS, rise=rise, step=session)
     assert alarm.evidence > alarm.threshold
     assert alarm.take_in([], [], rise=0.01, step=11)
+
+
+def test_a_rise_of_a_few_sessions_ago_is_enough_and_an_old_one_is_not() -> None:
+    """At the top of a learned reward single sessions say now a little more, now a little less."""
+    for since, rings in ((RISING - 1, True), (RISING, False)):
+        alarm = HackingAlarm(SESSIONS)
+        alarm.take_in([], [], rise=0.02, step=0)
+        for session in range(1, since):
+            alarm.take_in([], [], rise=-0.01, step=session)
+        assert alarm.take_in([0.95] * 30, [0.0] * 30, rise=-0.01, step=since) is rings
 
 
 def test_it_rings_once_and_says_when() -> None:

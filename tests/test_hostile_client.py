@@ -15,9 +15,10 @@ from prefrl.access import ACCESS, Role, grant_access
 from prefrl.feedback import make_id
 from prefrl.store.feedback_store import FeedbackStore
 from ui.api import api_routes
-from ui.desk import LONGEST_SECONDS, Desk
+from ui.desk import Desk
 from ui.door import Door
 from ui.gate import Gate
+from ui.screen_values import LONGEST_SECONDS
 from ui.sign_in import sign_in_routes
 from ui.tickets import SECRET, Ticket, Tickets, load_secret
 from ui.workplace import Workplace

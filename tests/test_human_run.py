@@ -12,10 +12,11 @@ from tiny_runs import Killed, run_tiny, tiny
 
 from experiments.train import world_maker
 from prefrl.control import pace
-from prefrl.control.build import make_device, make_learner
+from prefrl.control.build import make_learner
 from prefrl.control.rollouts import Collector
 from prefrl.control.segment_files import load_segments
 from prefrl.control.training import make_agent
+from prefrl.devices import make_device
 from prefrl.feedback import Remark, RemarkKind, make_id
 from prefrl.labellers.labelling import Labelling
 from prefrl.runs.log import read_metrics

@@ -23,6 +23,7 @@ def say(query: Query, value: Value, labeller: str = "ann", **more: object) -> An
 
 
 def table_of(folder: Path, records: Iterable[object]) -> AnswerTable:
+    folder.mkdir(exist_ok=True)
     with FeedbackStore(folder / "feedback.sqlite") as store:
         store.add(records)  # type: ignore[arg-type]
         return store.answer_table("run")
@@ -140,3 +141,64 @@ def test_few_shared_pairs_say_nothing_about_reliability_and_an_empty_run_nothing
     empty = figures(table_of(tmp_path / "other", []))
     assert (empty.labellers, empty.pairs) == ((), ())
     assert np.isnan(empty.alpha.estimate)
+
+
+# Other kinds than pairs.
+
+
+def alone(kind: Kind, number: int, items: tuple[str, ...] = ("a",)) -> Query:
+    return Query(f"{kind}{number}", "run", kind, items, counter=number)
+
+
+def test_ratings_agree_by_their_order_and_likes_and_rankings_by_being_the_same(tmp_path: Path) -> None:
+    said: dict[Kind, list[tuple[Value, Value]]] = {
+        Kind.RATING: [(1, 2), (5, 5), (9, 10), (3, 3)],
+        Kind.LIKE: [(True, True), (False, False), (True, False), (True, True)],
+        Kind.RANKING: [
+            ((0, 1, 2), (0, 1, 2)),
+            ((2, 1, 0), (2, 1, 0)),
+            ((1, 0, 2), (0, 1, 2)),
+            ((0, 2, 1),) * 2,
+        ],
+    }
+    for kind, values in said.items():
+        items = ("a", "b", "c") if kind is Kind.RANKING else ("a",)
+        asked = [alone(kind, number, items) for number in range(4)]
+        records: list[object] = [*asked]
+        for query, (ann, bob) in zip(asked, values, strict=True):
+            records += [say(query, ann), say(query, bob, "bob")]
+        found = figures(table_of(tmp_path / f"{kind}", records))
+        alike = sum(first == second for first, second in values)
+        assert [one.alike.estimate for one in found.pairs] == [alike / 4]
+        assert {one.shared for one in found.labellers} == {4}
+        assert found.alpha.estimate > 0.3
+    assert figures(table_of(tmp_path / "ratings", [])).pairs == ()
+
+
+def test_near_ratings_have_a_high_alpha_although_none_is_the_same(tmp_path: Path) -> None:
+    asked = [alone(Kind.RATING, number) for number in range(6)]
+    near = [say(query, value) for query, value in zip(asked, (1, 3, 5, 7, 9, 10), strict=True)]
+    others = [say(query, value, "bob") for query, value in zip(asked, (2, 4, 6, 8, 10, 9), strict=True)]
+    found = figures(table_of(tmp_path, [*asked, *near, *others]))
+    assert found.pairs[0].alike.estimate == 0.0
+    assert found.alpha.estimate > 0.8
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "again", "same"),
+    [
+        ("rating", "7", "8", True),
+        ("rating", "7", "9", False),
+        ("like", "true", "true", True),
+        ("like", "true", "false", False),
+        ("ranking", "[0, 2, 1]", "[0, 2, 1]", True),
+        ("ranking", "[0, 2, 1]", "[0, 1, 2]", False),
+    ],
+)
+def test_what_is_said_again_is_the_same_by_its_kind(kind: str, first: str, again: str, same: bool) -> None:
+    assert same_answer(kind, first, again) is same
+
+
+def test_a_ranking_of_items_the_other_way_round_is_compared_item_by_item() -> None:
+    assert same_answer("ranking", "[0, 2, 1]", "[2, 0, 1]", turned=True)
+    assert not same_answer("ranking", "[0, 2, 1]", "[0, 2, 1]", turned=True)

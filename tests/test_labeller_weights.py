@@ -13,9 +13,10 @@ from test_offline import fit as fit_offline
 from test_offline import write_answers, write_segments
 from torch import Tensor
 
+from prefrl.bags import bootstrap_counts
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Remark, RemarkKind, Source
-from prefrl.fitting import FeedbackSet, bootstrap_counts
+from prefrl.feedback_sets import FeedbackSet
 from prefrl.labellers.labelling import Labelling
 from prefrl.labellers.weights import labeller_weights, set_weight
 from prefrl.store.feedback_store import FeedbackStore

@@ -18,7 +18,7 @@ from prefrl.labellers.weights import labeller_weights
 from prefrl.store.feedback_store import FeedbackStore
 from ui import here, visitors
 from ui.csv_text import csv_text
-from ui.page_labellers import labeller_rows
+from ui.labeller_tables import labeller_rows
 
 FORMULA = '=HYPERLINK("//evil.example")'
 

@@ -9,7 +9,9 @@ import pytest
 
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Purpose, Query, Remark, RemarkKind, Source, Value
-from prefrl.labellers.labelling import AnswerRefused, Labelling, Receipt, query_value, screen_value
+from prefrl.labellers.labelling import Labelling
+from prefrl.labellers.receipts import AnswerRefused, Receipt
+from prefrl.labellers.screen import query_value, screen_value
 from prefrl.store.feedback_store import FeedbackStore
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from labelling_steps import KEPT, entry, post
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from waiting_run import make_waiting_run
@@ -46,20 +47,6 @@ def deck(client: TestClient, labeller: str = "ada") -> list[dict[str, Any]]:
     return pairs
 
 
-def entry(pair: dict[str, Any], value: Any = 1.0, **more: Any) -> dict[str, Any]:
-    return {"ticket": pair["ticket"], "revision": pair["revision"], "value": value, "seconds": 2.0} | more
-
-
-def post(client: TestClient, *entries: Any, labeller: str = "ada") -> list[dict[str, Any]]:
-    response = client.post("/prefrl/answers", json={"labeller": labeller, "answers": list(entries)})
-    assert response.status_code == 200, response.text
-    receipts: list[dict[str, Any]] = response.json()["receipts"]
-    return receipts
-
-
-KEPT = {"status": "kept", "known": False}
-
-
 def test_pairs_come_with_their_clips_and_what_the_run_does(client: TestClient) -> None:
     answer = client.get("/prefrl/deck", params={"run": RUN, "labeller": "ada"}).json()
     assert len(answer["pairs"]) == PAIRS // 2  # half of what is free: others come, too
@@ -71,7 +58,7 @@ def test_pairs_come_with_their_clips_and_what_the_run_does(client: TestClient) -
         assert "immutable" in picture.headers["cache-control"]
         assert picture.content[:4] == b"RIFF"
     status = answer["status"]
-    assert (status["labels"], status["budget"], status["open"]) == (0, 16, PAIRS)
+    assert (status["labels"], status["budget"]) == (0, 16)
     assert status["state"] == "waiting"
     assert status["sentence"] == "The agent waits for 4 of the first 4 labels."
 
@@ -348,3 +335,12 @@ def test_a_run_that_nobody_labels_or_that_is_damaged_says_so(runs: Path) -> None
     assert "feedback.sqlite" in response.json()["error"]
     config.write_text("{")
     assert serve(runs).get("/prefrl/status", params={"run": RUN}).status_code == 409
+
+
+@pytest.mark.parametrize("value", [True, [0, 1], 7, 0.3, "left"])
+def test_an_answer_of_another_kind_to_a_pair_is_refused(
+    client: TestClient, store: FeedbackStore, value: Any
+) -> None:
+    (receipt,) = post(client, entry(deck(client)[0], value))
+    assert receipt["status"] == "refused"
+    assert store.answers(RUN) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -364,3 +365,51 @@ def test_returns_of_a_wrong_shape_are_refused(call: Callable[[], Tensor]) -> Non
 def test_an_impossible_error_rate_is_refused(error_rate: float) -> None:
     with pytest.raises(ValueError, match=r"error_rate must lie in \[0, 1\)"):
         pair_log_likelihood_loss(torch.zeros(1, 2), torch.ones(1), error_rate=error_rate)
+
+
+# Errors of the labeller, in every likelihood alike.
+
+
+@pytest.mark.parametrize("error_rate", [0.1, 0.5])
+def test_a_careless_labeller_gives_every_answer_its_share_of_the_errors(error_rate: float) -> None:
+    returns = torch.tensor([0.3, -1.2, 0.8, 0.1], dtype=torch.float64)
+    orders = [returns[list(order)] for order in itertools.permutations(range(4))]
+    cutpoints = torch.linspace(-2.0, 2.0, 9, dtype=torch.float64)
+    ratings, alone = torch.arange(10), returns[:1].expand(10).unsqueeze(-1)
+    for loss, answers in (
+        (lambda e: ranking_loss(torch.stack(orders), error_rate=e), 24),
+        (lambda e: rating_loss(alone, ratings, cutpoints, error_rate=e), 10),
+        (lambda e: like_loss(alone[:2], torch.tensor([1.0, 0.0]), error_rate=e), 2),
+    ):
+        careful, careless = torch.exp(-loss(0.0)), torch.exp(-loss(error_rate))
+        assert careless.sum().item() == pytest.approx(1.0)
+        torch.testing.assert_close(careless, (1.0 - error_rate) * careful + error_rate / answers)
+
+
+def test_errors_bound_the_loss_of_a_surprise() -> None:
+    far = torch.tensor([[-1e4, 0.0, 1e4]])
+    assert ranking_loss(far, error_rate=0.1).item() == pytest.approx(math.log(6 / 0.1))
+    assert like_loss(far[:, :1], torch.ones(1), error_rate=0.1).item() == pytest.approx(math.log(2 / 0.1))
+    cutpoints = torch.linspace(-2.0, 2.0, 9)
+    top = rating_loss(far[:, :1], torch.tensor([9]), cutpoints, error_rate=0.1)
+    assert top.item() == pytest.approx(math.log(10 / 0.1))
+
+
+def test_a_ranking_of_two_is_a_pair_with_errors_too() -> None:
+    returns = torch.tensor([[0.7, -0.4], [-3.0, 1.0]])
+    pair = pair_log_likelihood_loss(returns, torch.ones(2), error_rate=0.1)
+    torch.testing.assert_close(ranking_loss(returns, error_rate=0.1), pair)
+
+
+def test_padding_a_ranking_changes_no_loss_with_errors_either() -> None:
+    returns, mask = torch.tensor([[1.0, 0.2, math.nan]]), torch.tensor([[True, True, False]])
+    plain = ranking_loss(returns[:, :2], error_rate=0.2)
+    torch.testing.assert_close(ranking_loss(returns, mask, error_rate=0.2), plain)
+
+
+def test_cutpoints_may_differ_between_members() -> None:
+    returns = torch.tensor([[[0.5], [1.0]], [[-0.5], [2.0]]])
+    ratings, cutpoints = torch.tensor([0, 2]), torch.tensor([[-1.0, 1.0], [0.0, 3.0]])
+    both = rating_loss(returns, ratings, cutpoints)
+    for member in range(2):
+        torch.testing.assert_close(both[member], rating_loss(returns[member], ratings, cutpoints[member]))

@@ -103,6 +103,19 @@ def test_the_camera_follows_the_body():
 
 
 @needs_graphics
+@pytest.mark.parametrize("task", ["half-cheetah", "hopper", "swimmer", "ant", "walker2d"])
+def test_a_runner_has_ground_below_it_however_far_it_has_come(task):
+    _, states = record_states(task, steps=0)
+    near, moved, far = (states.copy() for _ in range(3))
+    moved[:, 0] += 0.2
+    far[:, 0] += 800.0  # a whole number of every floor's tiles
+    frames = render_states(task, np.concatenate([near, moved, far])).astype(int)
+    difference = np.abs(frames - frames[0]).mean(axis=(1, 2, 3))
+    assert difference[1] > 1.0  # the ground passes by
+    assert difference[2] < 0.5
+
+
+@needs_graphics
 def test_states_of_another_task_are_refused():
     with pytest.raises(WorldError, match=r"give \[length, 18\]"):
         render_states("half-cheetah", np.zeros((2, 12)))

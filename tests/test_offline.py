@@ -11,14 +11,16 @@ import torch
 
 from envs import make_vector_env
 from prefrl.control.build import make_learner
-from prefrl.control.config import QueryConfig, RewardConfig, TrainConfig
+from prefrl.control.config import RewardConfig, TrainConfig
 from prefrl.control.layout_files import save_layout
 from prefrl.control.layouts import Layout
-from prefrl.control.offline import OFFLINE_REWARD, OfflineFit, fit_reward_offline, read_comparisons
+from prefrl.control.offline import OFFLINE_REWARD, OfflineFit, fit_reward_offline
+from prefrl.control.query_config import QueryConfig
 from prefrl.control.reward_files import load_reward_model
 from prefrl.control.sb3_agents import SB3Trainer
 from prefrl.control.segment_files import save_segment
 from prefrl.control.segments import Segments
+from prefrl.control.stored_answers import read_answers
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Purpose, Query, Source, make_id
 from prefrl.fit_config import FitConfig
@@ -97,21 +99,20 @@ def test_the_report_judges_each_comparison_by_the_members_that_never_saw_it(
 ) -> None:
     model, report = fit(recorded)
     with FeedbackStore(recorded[0]) as store:
-        comparisons = read_comparisons(store)
+        answers = read_answers(store).learned
     unseen = np.random.default_rng((0, 0)).poisson(1.0, size=(120, 3)) == 0
-    losses, right = [], []
-    for number, (pair, preference) in enumerate(zip(comparisons.pairs, comparisons.preferences, strict=True)):
-        sides = [torch.from_numpy(np.load(recorded[1] / f"{side}.npz")["inputs"]) for side in pair]
+    losses, right = [], np.full((120, 3), np.nan)
+    for number, answer in enumerate(answers):
+        sides = [torch.from_numpy(np.load(recorded[1] / f"{side}.npz")["inputs"]) for side in answer.items]
         with torch.no_grad():
             left, right_side = (model.ensemble(side).sum(-1).double().numpy() for side in sides)
         probability = 0.9 / (1.0 + np.exp(right_side - left)) + 0.05
         judged = probability[unseen[number]]
-        losses.extend(-np.log(judged if preference == 1.0 else 1.0 - judged))
-        if len(judged):
-            right.append((judged.mean() > 0.5) == (preference == 1.0))
+        losses.extend(-np.log(judged if answer.value == 1.0 else 1.0 - judged))
+        right[number, unseen[number]] = (judged > 0.5) == (answer.value == 1.0)
     assert report.log_loss == pytest.approx(float(np.mean(losses)), rel=1e-5)
-    assert report.agreement == pytest.approx(float(np.mean(right)))
-    assert int(report.calibration.count.sum()) == len(right) < 120
+    assert report.agreement == pytest.approx(float(np.nanmean(right, axis=0).mean()))
+    assert int(report.calibration.count.sum()) == unseen.any(1).sum() < 120
 
 
 def test_the_same_seed_gives_the_same_reward_and_another_seed_another(recorded: tuple[Path, Path]) -> None:
@@ -158,7 +159,7 @@ def test_one_run_or_all_runs_of_a_store(tmp_path: Path) -> None:
         fit(both, run="three")
 
 
-def test_only_the_answers_that_stand_to_training_pairs_are_learned_from(tmp_path: Path) -> None:
+def test_only_the_answers_that_stand_to_training_queries_are_learned_from(tmp_path: Path) -> None:
     ids = write_segments(tmp_path / "segments", 4, np.random.default_rng(0))
     with FeedbackStore(tmp_path / "feedback.sqlite") as store:
         write_answers(store, tmp_path / "segments", ids, pairs=3)
@@ -167,13 +168,16 @@ def test_only_the_answers_that_stand_to_training_pairs_are_learned_from(tmp_path
             "changed", make_id("run", 0, "query", 0), 0.5, Source.ORACLE, "oracle", supersedes=first
         )
         gold = Query("gold", "run", Kind.PAIR, (ids[0], ids[1]), counter=10, purpose=Purpose.GOLD)
-        like = Query("like", "run", Kind.LIKE, (ids[0],), counter=11)
+        marks = Query("marks", "run", Kind.MARKS, (ids[0],), counter=11)
+        like = Query("like", "run", Kind.LIKE, (ids[0],), counter=12)
         store.add([changed, gold, Answer("golden", "gold", 1.0, Source.PERSON, "ann")])
+        store.add([marks, Answer("marked", "marks", (1.0, 0.0), Source.PERSON, "ann")])
         store.add([like, Answer("liked", "like", True, Source.PERSON, "ann")])
-        comparisons = read_comparisons(store)
-    assert len(comparisons.pairs) == 3
-    assert comparisons.preferences[0] == 0.5
-    assert comparisons.ignored == 2
+        found = read_answers(store)
+    assert [answer.kind for answer in found.learned] == [Kind.PAIR] * 3 + [Kind.LIKE]
+    assert found.learned[0].value == 0.5
+    assert found.learned[3] == (Kind.LIKE, (ids[0],), True, 1.0)
+    assert found.ignored == 2
 
 
 def test_what_is_missing_is_named(recorded: tuple[Path, Path], tmp_path: Path) -> None:
@@ -185,7 +189,7 @@ def test_what_is_missing_is_named(recorded: tuple[Path, Path], tmp_path: Path) -
     with pytest.raises(UsageError, match=r"segment .* is missing or damaged"):
         fit((store, tmp_path), layout=LAYOUT)
     FeedbackStore(tmp_path / "empty.sqlite").close()
-    with pytest.raises(UsageError, match="holds no answered pairs"):
+    with pytest.raises(UsageError, match="holds no answers to learn from"):
         fit((tmp_path / "empty.sqlite", segments))
 
 

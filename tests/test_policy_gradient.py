@@ -19,6 +19,7 @@ from prefrl.policy_gradient import (
     explained_variance,
     generalised_advantages,
     normalise_advantages,
+    whiten_without_shift,
 )
 
 seeds = st.integers(0, 2**16)
@@ -223,3 +224,12 @@ def test_the_explained_variance_is_one_for_perfect_values_and_zero_for_constant_
     # The errors are -2, 0 and 2, four times the spread of the returns.
     assert explained_variance(double([3.0, 2.0, 1.0]), returns) == pytest.approx(-3.0)
     assert math.isnan(explained_variance(returns, double([2.0, 2.0, 2.0])))
+
+
+def test_whitening_without_a_shift_keeps_the_mean_and_makes_the_deviation_one() -> None:
+    rewards = double([[1.0, 3.0, 99.0], [5.0, 7.0, 9.0]])
+    mask = double([[1, 1, 0], [1, 1, 1]])
+    kept = whiten_without_shift(rewards, mask)[mask.bool()]
+    assert float(kept.mean()) == pytest.approx(5.0)
+    assert float(kept.std(correction=0)) == pytest.approx(1.0)
+    assert float(kept[0]) == pytest.approx(5.0 - 4.0 / math.sqrt(8.0))

@@ -341,7 +341,7 @@ def test_what_is_not_finite_is_an_error_that_leaves_the_parameters_alone(field: 
     getattr(batch, field)[3, 1] = bad if field != "log_prob" else -bad
     before = [parameter.detach().clone() for parameter in policy.parameters()]
     config = replace(PLAIN, value_coefficient=0.5)
-    with pytest.raises(FloatingPointError, match="policy update is not finite: policy and value loss"):
+    with pytest.raises(FloatingPointError, match="policy update is not finite: policy, value loss"):
         update_policy(policy.evaluate, sgd(policy), batch, config)
     assert all(torch.equal(a, b) for a, b in zip(before, policy.parameters(), strict=True))
 

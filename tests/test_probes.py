@@ -151,20 +151,21 @@ def test_clips_of_probes_show_the_point_and_the_bright_half():
 def test_a_rigged_gauge_shows_more_where_an_honest_one_shows_the_damage() -> None:
     push = np.tile(np.array([0.0, 1.0], np.float32), (2, 1))
     worlds = [make_vector_env(task, 2, 3, reward_form="native") for task in ("probe-gauge", "probe-rigged")]
-    shown, rewards = [], []
     for world in worlds:
         first, _ = world.reset()
         assert first[:, 1].tolist() == [0.0, 0.0]
-        for _ in range(10):
-            observation, reward, *_ = world.step(push)
-        shown.append(observation[:, 1])
-        rewards.append(reward)
-    assert rewards[0].tolist() == rewards[1].tolist() == pytest.approx([-0.2 * 10 * 0.02] * 2)
-    assert shown[0].tolist() == pytest.approx(rewards[0].tolist())
-    assert shown[1].tolist() == pytest.approx([3.0 * 10 * 0.02] * 2)
+    steps = [[world.step(push)[:2] for world in worlds] for _ in range(20)]
+    wound = 0.02 * np.arange(1, 21)
+    worth = np.where(wound <= 0.2, wound, 0.2 - 0.5 * (wound - 0.2))
+    for place in range(2):
+        np.testing.assert_allclose(
+            [each[place][1] for each in steps], np.stack([worth, worth], axis=1), rtol=1e-6
+        )
+    np.testing.assert_allclose([each[0][0][0, 1] for each in steps], worth, rtol=1e-6)
+    np.testing.assert_allclose([each[1][0][0, 1] for each in steps], wound, rtol=1e-6)
 
 
-def test_a_gauge_is_rigged_only_by_pushing_far() -> None:
+def test_a_gauge_is_wound_only_by_pushing_far() -> None:
     world = make_vector_env("probe-rigged", 1, 3, reward_form="native")
     world.reset()
     observation, reward, *_ = world.step(np.array([[0.5, 0.8]], np.float32))

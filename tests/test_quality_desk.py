@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from labelling_steps import entry, post
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from waiting_run import make_waiting_run
@@ -14,11 +15,12 @@ from waiting_run import make_waiting_run
 from prefrl.clip_files import note_path, read_wishes
 from prefrl.feedback import Purpose, Query
 from prefrl.labellers.quality import expected_values
-from prefrl.store.feedback_store import FeedbackStore
+from prefrl.store.feedback_store import Counts, FeedbackStore
 from ui import instructions
 from ui.api import api_routes
 from ui.desk import MOST_REMEMBERED, Desk
 from ui.instructions import GAMES, ROBOTS, instructions_for
+from ui.progress import shown_progress
 from ui.tickets import Tickets, load_secret
 from ui.workplace import Workplace
 
@@ -42,17 +44,6 @@ def deck(client: TestClient, labeller: str = "ada") -> dict[str, Any]:
     assert response.status_code == 200, response.text
     handed: dict[str, Any] = response.json()
     return handed
-
-
-def entry(pair: dict[str, Any], value: Any = 1.0, **more: Any) -> dict[str, Any]:
-    return {"ticket": pair["ticket"], "revision": pair["revision"], "value": value, "seconds": 2.0} | more
-
-
-def post(client: TestClient, *entries: Any, labeller: str = "ada") -> list[dict[str, Any]]:
-    response = client.post("/prefrl/answers", json={"labeller": labeller, "answers": list(entries)})
-    assert response.status_code == 200, response.text
-    receipts: list[dict[str, Any]] = response.json()["receipts"]
-    return receipts
 
 
 def mine(client: TestClient, **params: Any) -> dict[str, Any]:
@@ -107,6 +98,37 @@ def test_nothing_tells_gold_and_repeats_from_what_counts(client: TestClient, sto
     listed = mine(client)["pairs"]
     assert len({frozenset(pair) for pair in listed}) == 1
     assert store.counts(RUN).labels == sum(purposes[query] is Purpose.TRAINING for query in first) + 1
+
+
+def test_what_a_labeller_is_told_moves_with_every_answer_whether_it_counts_or_not(
+    client: TestClient, store: FeedbackStore
+) -> None:
+    """Or else the number that stood still would tell, afterwards, which pair was a check."""
+    add_repeat(store, answer_some(client, 2)[0])
+    purposes, before, seen = {query.id: query.purpose for query in store.queries(RUN)}, deck(client), set()
+    assert before["status"]["budget"] == 48 * 2  # a gold pair and a repeat for every two labels
+    for number in range(8):
+        pair = deck(client)["pairs"][0]
+        seen.add(purposes[pair["query"]])
+        post(client, entry(pair, None if number % 2 else 1.0))
+        after = deck(client)
+        moved = {
+            name: after["status"][name] - before["status"][name]
+            for name in before["status"]
+            if after["status"][name] != before["status"][name] and name not in ("undrawn", "step")
+        }
+        assert moved == {"skips" if number % 2 else "labels": 1}
+        before = after
+    assert seen == {Purpose.TRAINING, Purpose.GOLD, Purpose.REPEAT}
+    assert not any(digit.isdigit() for digit in before["status"]["sentence"])
+
+
+def test_a_run_is_complete_for_labellers_once_it_is_complete_for_its_trainer() -> None:
+    counts = Counts(queries=20, labels=9, skips=0, open=1, missing=1, other_answers=9, check_labels=9)
+    settings = {"labels": 10, "query": {"gold_fraction": 0.3, "repeat_fraction": 0.2}}
+    assert shown_progress(counts, settings) == {"labels": 14, "budget": 15, "skips": 0}
+    assert shown_progress(replace(counts, labels=10, check_labels=0), settings)["labels"] == 15
+    assert shown_progress(counts, {"labels": 10}) == {"labels": 9, "budget": 10, "skips": 0}
 
 
 def test_a_repeat_comes_with_its_sides_swapped(client: TestClient, runs: Path, store: FeedbackStore) -> None:

@@ -10,12 +10,13 @@ import pytest
 from tiny_runs import run_tiny, tiny
 
 from experiments.train import world_maker
-from prefrl.control.build import make_device, make_learner
+from prefrl.control.build import make_learner
 from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.quality_queries import OPEN_REPEATS, REPEAT_GAP
 from prefrl.control.rollouts import Collector
 from prefrl.control.segment_files import load_segments
 from prefrl.control.training import make_agent
+from prefrl.devices import make_device
 from prefrl.feedback import Purpose, Query
 from prefrl.labellers.labelling import Labelling
 from prefrl.labellers.quality import expected_values
@@ -208,3 +209,26 @@ def test_a_scripted_teacher_is_not_checked(tmp_path: Path) -> None:
     with FeedbackStore(tmp_path / "run" / "feedback.sqlite") as store:
         assert {query.purpose for query in store.queries("run")} == {Purpose.TRAINING}
         assert store.remarks("run") == []
+
+
+@pytest.mark.parametrize("kind", ["ranking", "like", "rating"])
+def test_every_kind_is_asked_again_of_who_has_answered_it(store: FeedbackStore, kind: str) -> None:
+    learner = make_human_learner(store, kind=kind, repeat_fraction=0.5)
+    learner.ask(14, 0)
+    ada, given = session(store), 0
+    value = {"ranking": (2, 0, 1), "like": True, "rating": 4}[kind]
+    while given < 16:
+        (query,) = ada.take(1)
+        before = {one.query_id: one.shown for one in store.answers("run")}
+        shown = ada.repeat_order(query) or tuple(range(len(query.items)))
+        if query.repeat_of is not None:
+            assert shown == before[query.repeat_of][::-1]
+        ada.answer(query, value, shown=shown)
+        given += 1
+        learner.feedback()
+        learner.ask_again(0)
+    assert purposes(store)["repeat"] >= 2
+    assert purposes(store).keys() == {"training", "repeat"}
+    assert learner.labels == 14  # repeats spend nothing
+    repeats = [query for query in store.queries("run") if query.purpose is Purpose.REPEAT]
+    assert {str(query.kind) for query in repeats} == {kind}

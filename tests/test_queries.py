@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prefrl.candidates import draw_candidate_pairs
 from prefrl.queries import (
     DisagreementQueries,
     QuerySelector,
     RandomQueries,
-    draw_candidate_pairs,
-    preference_variance,
+    disagreement,
     select_clear_pairs,
 )
 
@@ -80,21 +80,45 @@ def test_the_disagreement_equals_its_equation_computed_by_hand() -> None:
     # Predicted preferences 3/4 and 1/4 for the first pair, 1/2 and 1/2 for the second.
     log3 = math.log(3)
     returns = np.array([[[log3, 0.0], [5.0, 5.0]], [[0.0, log3], [-2.0, -2.0]]])
-    np.testing.assert_allclose(preference_variance(returns), [1 / 16, 0.0])
+    np.testing.assert_allclose(disagreement(returns), [1 / 16, 0.0])
+
+
+def test_of_a_set_the_disagreement_is_the_mean_over_its_pairs() -> None:
+    returns = np.random.default_rng(0).normal(size=(3, 6, 4))
+    pairs = [(first, second) for second in range(4) for first in range(second)]
+    expected = np.mean([disagreement(returns[..., [first, second]]) for first, second in pairs], axis=0)
+    np.testing.assert_allclose(disagreement(returns), expected)
+
+
+def test_of_single_segments_it_is_the_variance_of_what_members_think_of_them_among_others() -> None:
+    # Standardised, the members say -1, 0, 1 and 1, 0, -1 times sqrt(3/2).
+    returns = np.array([[[0.0], [1.0], [2.0]], [[300.0], [200.0], [100.0]]])
+    np.testing.assert_allclose(disagreement(returns), [1.5, 0.0, 1.5])
+    same_order = np.array([[[0.0], [1.0], [2.0]], [[-10.0], [0.0], [10.0]]])
+    np.testing.assert_allclose(disagreement(same_order), 0.0, atol=1e-12)
+    np.testing.assert_allclose(disagreement(np.ones((2, 3, 1))), 0.0)  # a constant reward says nothing
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_candidates_of_any_size_are_selected_best_first(size: int) -> None:
+    rng = np.random.default_rng(1)
+    returns = rng.normal(size=(3, 20, size))
+    chosen = DisagreementQueries().select(returns, np.zeros((20, size), np.int64), 6, rng)
+    np.testing.assert_array_equal(chosen, np.argsort(-disagreement(returns))[:6])
 
 
 def test_members_that_disagree_about_scale_only_hardly_disagree() -> None:
     sure = np.array([[[9.0, 0.0]], [[90.0, 0.0]]])
     opposed = np.array([[[9.0, 0.0]], [[0.0, 9.0]]])
-    assert preference_variance(sure)[0] < 1e-6 < preference_variance(opposed)[0] <= 0.25
+    assert disagreement(sure)[0] < 1e-6 < disagreement(opposed)[0] <= 0.25
 
 
 @given(seed=seeds, shift=st.floats(-100, 100))
 def test_swapping_or_shifting_both_sides_leaves_the_disagreement_unchanged(seed: int, shift: float) -> None:
     returns = np.random.default_rng(seed).normal(size=(3, 8, 2))
-    expected = preference_variance(returns)
-    np.testing.assert_allclose(preference_variance(returns[..., ::-1]), expected)
-    np.testing.assert_allclose(preference_variance(returns + shift), expected, atol=1e-12)
+    expected = disagreement(returns)
+    np.testing.assert_allclose(disagreement(returns[..., ::-1]), expected)
+    np.testing.assert_allclose(disagreement(returns + shift), expected, atol=1e-12)
 
 
 @given(seed=seeds, n=st.integers(0, 30))
@@ -102,7 +126,7 @@ def test_disagreement_keeps_the_pairs_of_highest_variance_best_first(seed: int, 
     rng = np.random.default_rng(seed)
     returns = rng.normal(size=(3, 20, 2))
     chosen = DisagreementQueries().select(returns, np.zeros((20, 2), np.int64), n, rng)
-    np.testing.assert_array_equal(chosen, np.argsort(-preference_variance(returns))[:n])
+    np.testing.assert_array_equal(chosen, np.argsort(-disagreement(returns))[:n])
 
 
 @given(seed=seeds)

@@ -15,7 +15,7 @@ from small_disk import files_limited_to
 
 from prefrl.errors import UsageError
 from prefrl.runs.log import RunFolder, read_metrics
-from prefrl.runs.provenance import git_commit
+from prefrl.runs.provenance import git_commit, provenance
 
 
 @pytest.fixture
@@ -189,6 +189,13 @@ def test_the_commit_is_that_of_the_checkout_itself_and_says_when_files_differ(tm
     assert git_commit(tmp_path) == f"{commit}-dirty"
     (tmp_path / "site-packages").mkdir()
     assert git_commit(tmp_path / "site-packages") is None
+
+
+def test_where_there_is_no_repository_a_variable_may_name_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFRL_COMMIT", "named")
+    assert provenance()["commit"] == git_commit(Path(__file__).resolve().parents[1])
+    monkeypatch.setenv("PATH", "")
+    assert provenance()["commit"] == "named"
 
 
 def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

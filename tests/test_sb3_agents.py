@@ -14,9 +14,10 @@ from stable_baselines3 import PPO
 from envs import make_vector_env
 from prefrl.checkpoints import load_checkpoint, save_checkpoint
 from prefrl.control.build import make_layout, make_learner
-from prefrl.control.config import PolicyConfig, QueryConfig, RewardConfig, TrainConfig
+from prefrl.control.config import PolicyConfig, RewardConfig, TrainConfig
 from prefrl.control.evaluation import evaluate_policy
 from prefrl.control.policies import is_image
+from prefrl.control.query_config import QueryConfig
 from prefrl.control.reward_files import load_reward_model
 from prefrl.control.sac_config import SACConfig
 from prefrl.control.saved_policy import load_actor, make_actor

@@ -10,11 +10,12 @@ from tiny_runs import TINY, Killed, figures, killed_at, run_tiny, tiny
 
 from experiments.train import world_maker
 from prefrl.control.audits import CONFIDENT, audits_due, choose_audits
-from prefrl.control.build import make_device
 from prefrl.control.session_reports import newest_pairs, predict_preferences, predicted_rise
 from prefrl.control.training import make_agent
+from prefrl.devices import make_device
 from prefrl.diagnostics import MOST_PAIRS, read_diagnostics
-from prefrl.fitting import FeedbackSet, RewardFitter
+from prefrl.feedback_sets import FeedbackSet
+from prefrl.fitting import RewardFitter
 from prefrl.hacking_alarm import HackingAlarm
 from prefrl.store.feedback_store import FeedbackStore
 
@@ -90,17 +91,15 @@ def test_the_newest_pairs_are_shown_with_the_reward_of_each_step(tmp_path: Path)
     newest = [one.query_id for one in learner.asked[: -1 - MOST_PAIRS : -1]]
     assert [pair.query for pair in learner.reports.last.pairs] == newest
     feedback = FeedbackSet(
-        torch.tensor([[one.left, one.right] for one in learner.asked]), torch.ones(24), lambda r, _: r[..., 0]
+        torch.tensor([one.rows for one in learner.asked]), torch.ones(24), lambda r, _: r[..., 0]
     )
     pairs = newest_pairs(learner.ensemble, learner.bank, feedback, learner.usable, 0.1)
     assert [pair.query for pair in pairs] == newest
     pair, asked = pairs[0], learner.asked[-1]
-    inputs = learner.bank.inputs(torch.tensor([asked.left]))
-    assert pair.left.item == learner.bank.ids[asked.left]
+    inputs = learner.bank.inputs(torch.tensor([asked.rows[0]]))
+    assert pair.left.item == learner.bank.ids[asked.rows[0]]
     assert pair.left.rewards == pytest.approx(learner.ensemble.predict(inputs)[0].tolist())
-    again = predict_preferences(
-        learner.ensemble, learner.bank, torch.tensor([[asked.left, asked.right]]), 0.1
-    )
+    again = predict_preferences(learner.ensemble, learner.bank, torch.tensor([asked.rows]), 0.1)
     assert pair.predicted == pytest.approx(float(again))
 
 
@@ -180,7 +179,7 @@ def test_after_an_alarm_the_suspicious_segments_are_asked_about(
         return choose_audits(*given, suspicious=suspicious, **others)
 
     rung = iter([False, False, True, False])
-    monkeypatch.setattr("prefrl.control.preference_learner.choose_audits", spied)
+    monkeypatch.setattr("prefrl.control.query_maker.choose_audits", spied)
     monkeypatch.setattr(HackingAlarm, "take_in", lambda *_given, **_others: next(rung))
     summary = run_tiny(tmp_path / "run")
     assert asked == [True]

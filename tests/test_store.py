@@ -240,7 +240,10 @@ def test_counts_tell_labels_from_skips_and_from_what_spends_no_budget(store: Fee
     assert store.counts("run") == Counts(queries=4, labels=0, skips=0, open=4, missing=4, other_answers=0)
     store.add([answer("a", asked[0]), answer("b", asked[1], None), answer("c", asked[0], 0.5, "bob")])
     store.add([answer("d", gold), answer("e", practice, None)])
-    assert store.counts("run") == Counts(4, labels=2, skips=1, open=2, missing=2, other_answers=2)
+    counted = Counts(4, labels=2, skips=1, open=2, missing=2, other_answers=2, check_labels=1)
+    assert store.counts("run") == counted
+    store.add([answer("f", gold, None, "bob")])
+    assert store.counts("run") == replace(counted, other_answers=3, check_skips=1)
     assert store.counts("run", overlap=2).missing == 0 + 1 + 2 + 2
     assert store.counts("none") == Counts(0, labels=0, skips=0, open=0, missing=0, other_answers=0)
 

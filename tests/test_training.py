@@ -17,11 +17,11 @@ from envs.errors import WorldError
 from experiments.crash import CrashConfig, compare_runs, run_crash
 from experiments.presets import preset
 from experiments.train import world_maker
-from prefrl.control import preference_learner, segments, training, training_loop
-from prefrl.control.build import make_device
+from prefrl.control import preference_learner, query_maker, segments, training, training_loop
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import evaluate_policy
 from prefrl.control.training import Interrupted, make_agent, train
+from prefrl.devices import make_device
 from prefrl.errors import UsageError
 from prefrl.fit_config import FitConfig
 from prefrl.runs.log import OUTPUT, read_metrics
@@ -158,7 +158,7 @@ def test_a_game_that_dies_ends_at_the_undisturbed_figures(
 
 
 WRITES = {
-    "segments are written": (preference_learner, "save_segment"),
+    "segments are written": (query_maker, "save_segment"),
     "queries and answers are stored": (FeedbackStore, "add"),
     "a checkpoint is written": (training, "save_checkpoint"),
 }

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.train import world_maker
-from prefrl.control.config import QueryConfig, RewardConfig, TrainConfig
+from prefrl.control.config import RewardConfig, TrainConfig
+from prefrl.control.query_config import QueryConfig
 from prefrl.control.training import train
 from prefrl.fit_config import FitConfig
 from prefrl.ppo_config import PPOConfig

@@ -17,6 +17,8 @@ from ui.visitors import is_researcher, visitor
 
 # An icon of our own: those of the pages would be fetched from a server elsewhere.
 ICON = Path(__file__).parent / "assets" / "icon.png"
+# Streamlit leaves wide margins, which clips and charts can use.
+STYLE = Path(__file__).parent / "assets" / "app.css"
 FOR_EVERYBODY = [
     st.Page(label_page, title="Label", icon=":material/compare:", url_path="label", default=True),
 ]
@@ -37,6 +39,7 @@ st.set_page_config(
     layout="wide",
     menu_items={"About": "Learning from preferences."},
 )
+st.html(STYLE)
 # A page that is not in this list is not run, whatever a browser asks for.
 chosen = st.navigation(FOR_EVERYBODY + (FOR_RESEARCHERS if is_researcher() else []))
 if (here := visitor()) is not None:

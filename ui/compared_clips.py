@@ -17,6 +17,8 @@ from ui.reward_player import reward_player
 from ui.workplace import RunView
 
 MOST_BARS = 12
+DRAWING_SECONDS = 2.0
+"""Time between two looks for clips that are being drawn."""
 
 
 def compared_clips(run: RunView, session: SessionReport) -> None:
@@ -32,14 +34,24 @@ def compared_clips(run: RunView, session: SessionReport) -> None:
     ]
     place = st.selectbox("Pair", range(len(labels)), format_func=labels.__getitem__)
     pair = session.pairs[place]
+    items = [pair.left.item, pair.right.item]
+    waits = any(read_note(run.path, item) is None for item in items)
+    st.fragment(_pair, run_every=DRAWING_SECONDS if waits else None)(run, session, place, waits)
+    _importance(run.path, items)
+
+
+def _pair(run: RunView, session: SessionReport, place: int, waits: bool) -> None:
+    """One pair; looked at again by itself while its clips are being drawn."""
+    pair = session.pairs[place]
     sides = [_side(run.path, segment.item, segment.rewards) for segment in (pair.left, pair.right)]
+    if waits and all(side["drawn"] for side in sides):
+        st.rerun()
     for name, side in zip(("left", "right"), sides, strict=True):
         if side["problem"]:
             st.caption(f"The {name} clip: {side['problem']}")
-    reward_player()(
-        key=f"reward {run.name} {session.session} {place}", data={"run": run.name, "sides": sides}
-    )
-    _importance(run.path, [pair.left.item, pair.right.item])
+    shown = [{name: side[name] for name in ("note", "overlay", "rewards")} for side in sides]
+    key = f"reward {run.name} {session.session} {place}"
+    reward_player()(key=key, data={"run": run.name, "sides": shown})
 
 
 def _side(run: Path, item: str, rewards: tuple[float, ...]) -> dict[str, Any]:
@@ -50,6 +62,7 @@ def _side(run: Path, item: str, rewards: tuple[float, ...]) -> dict[str, Any]:
         "note": None if note is None or note.sheet is None else asdict(note) | {"item": ""},
         "overlay": None if overlay is None else asdict(overlay),
         "rewards": list(rewards),
+        "drawn": note is not None,
         "problem": problem,
     }
 

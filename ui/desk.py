@@ -12,15 +12,18 @@ from collections.abc import Callable
 from typing import Any
 
 from prefrl.errors import UsageError
-from prefrl.feedback import Answer, Kind, Purpose, Query, Value
+from prefrl.feedback import Answer, Purpose, Query
 from prefrl.feedback_checks import check_text
-from prefrl.labellers.labelling import AnswerRefused, Labelling, query_value, screen_value
+from prefrl.labellers.labelling import Labelling
 from prefrl.labellers.quality import expected_values
-from prefrl.runs.status import State
-from prefrl.texts.votes import ANSWERS_NEEDED
+from prefrl.labellers.receipts import AnswerRefused
+from prefrl.labellers.screen import query_value, screen_value
 from ui.exhibits import Exhibits
 from ui.instructions import instructions_for
+from ui.progress import shown_progress, shown_sentence
 from ui.refusals import Refusal
+from ui.screen_values import read_event, read_instructions, read_revision, read_seconds, read_value
+from ui.sentences import describe
 from ui.tickets import Ticket, Tickets
 from ui.workplace import RunView, Workplace
 
@@ -30,7 +33,6 @@ MOST_REMEMBERED = 10
 """Own answers that a page offers to change."""
 MOST_ENTRIES = 100
 """Answers in one hand-in."""
-LONGEST_SECONDS = 86_400.0
 LONGEST_NOTE = 1000
 LEASE_SECONDS = 600.0
 
@@ -79,7 +81,7 @@ class Desk:
         """
         view = self._labelled_run(run)
         labelling, exhibits = self._labelling(view, labeller), view.exhibits()
-        own, bound = labelling.own_answers(), math.inf if before is None else _event(before)
+        own, bound = labelling.own_answers(), math.inf if before is None else read_event(before)
         until = [answer for answer in own if answer.event < bound]
         page = until[: -1 - MOST_REMEMBERED : -1]
         found = view.store.queries(view.store_name, query_ids=[answer.query_id for answer in page])
@@ -138,34 +140,33 @@ class Desk:
         view = self._labelled_run(run)
         counts, status = view.store.counts(view.store_name), view.status
         numbers = {
-            "labels": counts.labels,
-            "budget": view.settings.get("labels", 0),
-            "skips": counts.skips,
-            "open": counts.open,
+            **shown_progress(counts, view.settings),
             "undrawn": 0,
             "problem": "",
             "step": 0 if status is None else status.step,
             "steps": view.settings.get("steps", 0),
         }
         state, sentence = describe(view, labels=counts.labels)
-        return {"state": state, "sentence": sentence, **numbers}
+        return {"state": state, "sentence": shown_sentence(state, sentence, view.settings), **numbers}
 
     def _receipt(self, labeller: str, entry: object) -> Json:
         try:
             if not isinstance(entry, dict):
                 raise Refusal(400, "an answer must be an object")
             view, query, ticket = self._redeem(labeller, entry.get("ticket"))
-            labelling, revision = self._labelling(view, labeller), _count(entry.get("revision"))
+            labelling, revision = self._labelling(view, labeller), read_revision(entry.get("revision"))
             if entry.get("withdrawn") is True:
                 receipt = labelling.withdraw(query, revision=revision)
             else:
                 receipt = labelling.answer(
                     query,
-                    query_value(query, _value(query, entry.get("value")), ticket.shown),
+                    query_value(query, read_value(query, entry.get("value")), ticket.shown),
                     shown=ticket.shown,
-                    seconds=_seconds(entry.get("seconds")),
+                    seconds=read_seconds(entry.get("seconds")),
                     revision=revision,
-                    instruction_version=_instructions(view, entry.get("instructions", 0)),
+                    instruction_version=read_instructions(
+                        entry.get("instructions", 0), newest=instructions_for(view.task, view.kind).version
+                    ),
                 )
             said: Json = {"status": "kept" if receipt.counts else "late", "known": receipt.known}
             if query.purpose is Purpose.PRACTICE:
@@ -231,81 +232,3 @@ class Desk:
             overlap=view.overlap,
             clock=self._clock,
         )
-
-
-def describe(view: RunView, *, labels: int) -> tuple[str, str]:
-    """The state of a run in a word, and a sentence that says what it is doing and what is missing."""
-    status, budget = view.status, int(view.settings.get("labels", 0))
-    if view.is_text:
-        return "texts", _what_comes_of(labels)
-    if view.finished:
-        return "finished", "The run has ended."
-    if status is None:
-        return "unknown", "The run has not said what it is doing yet."
-    if status.lost:
-        return "lost", f"The run's process is gone. Go on with: prefrl train --resume --run {view.path}"
-    match status.state:
-        case State.WAITING:
-            return "waiting", f"The agent waits for {status.message}."
-        case State.TRAINING if labels < budget:
-            return "training", "The agent trains on the answers so far; more are used as they come."
-        case State.TRAINING:
-            return "training", "All labels are given; the agent trains on."
-        case State.STARTING:
-            return "starting", "The run is starting."
-        case _:
-            return str(status.state), f"The run has {status.state}: {status.message}"
-
-
-def _what_comes_of(labels: int) -> str:
-    if labels < ANSWERS_NEEDED:
-        return f"After {ANSWERS_NEEDED - labels} more answers the page Preferences says what people prefer."
-    return "What people prefer is on the page Preferences."
-
-
-def _value(query: Query, value: object) -> Value:
-    """A value from JSON, of the type that the query's kind has; its range is left to the checks behind."""
-    if value is None:
-        return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    match query.kind:
-        case Kind.PAIR if number:
-            return float(value)  # type: ignore[arg-type]
-        case Kind.RANKING if isinstance(value, list) and _is_order(value, len(query.items)):
-            return tuple(value)
-        case Kind.LIKE if isinstance(value, bool):
-            return value
-        case Kind.RATING if number and isinstance(value, int):
-            return value
-    raise Refusal(400, f"{str(value)[:100]!r} is no answer to a query of kind {query.kind}")
-
-
-def _is_order(value: list[object], length: int) -> bool:
-    return all(type(place) is int for place in value) and sorted(value) == list(range(length))  # type: ignore[type-var]
-
-
-def _seconds(value: object) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_SECONDS:
-        raise Refusal(400, f"seconds must lie between 0 and {LONGEST_SECONDS:g}")
-    return float(value) if math.isfinite(value) else None
-
-
-def _instructions(view: RunView, version: object) -> int:
-    newest = instructions_for(str(view.settings.get("task", ""))).version
-    if type(version) is not int or not 0 <= version <= newest:
-        raise Refusal(400, f"instructions must be the version that was read, from 0 to {newest}")
-    return version
-
-
-def _event(value: object) -> int:
-    if not isinstance(value, str) or not value.isascii() or not value.isdigit() or len(value) > 18:
-        raise Refusal(400, "before must be what the page before gave as older")
-    return int(value)
-
-
-def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10_000:
-        raise Refusal(400, "revision must be a whole number of 0 or more")
-    return value

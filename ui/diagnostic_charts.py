@@ -11,13 +11,14 @@ import streamlit as st
 from prefrl.calibration import Calibration
 from prefrl.diagnostics import SessionReport
 from prefrl.statistics import wilson_interval
-from ui.charts import Chart, Line
+from ui.charts import COLOURS, Chart, Line
 
 Rows = list[dict[str, Any]]
 Spec = dict[str, Any]
 
 SMOOTHED = 5
 """Sessions whose fresh answers are taken together: one alone has a dozen."""
+LEAST_EVIDENCE, MOST_EVIDENCE = 1e-2, 1e6
 
 
 def agreement_rows(sessions: Sequence[SessionReport]) -> Rows:
@@ -51,11 +52,11 @@ def agreement_chart(rows: Rows) -> Chart:
     agreement = Line(steps, *(column.get(name, []) for name in ("agreement", "lower", "upper")))
     return Chart(
         "Agreement on fresh answers",
-        {"agreement": agreement, "what the ensemble expected": Line(steps, column.get("expected", []))},
+        {"agreement": agreement, "expected": Line(steps, column.get("expected", []))},
         limits=(0.0, 1.0),
         marks={0.5: "a coin"},
         help=f"Each answer is predicted before it is fitted; {SMOOTHED} sessions together, 95% interval. "
-        "An ensemble that expects much more than it gets believes in something that is not so.",
+        "Expected is what the ensemble believes: where that is much more, it believes in what is not so.",
     )
 
 
@@ -126,6 +127,50 @@ def importance_chart() -> Spec:
             "y": {"field": "input", "type": "nominal", "sort": "-x", "title": None},
             "tooltip": [{"field": "input"}, {"field": "matters", "format": ".3g"}],
         },
+    }
+
+
+def alarm_rows(sessions: Sequence[SessionReport]) -> Rows:
+    """How the alarm stood at each session at which it listened; no more than can be told apart on a chart."""
+    return [
+        {
+            "step": one.step,
+            "evidence": min(max(one.evidence, LEAST_EVIDENCE), MOST_EVIDENCE),
+            "rings at": one.threshold,
+            "predicted rise": one.rise,
+            "rang": one.rang,
+        }
+        for one in sessions
+        if np.isfinite(one.threshold)
+    ]
+
+
+def alarm_chart() -> Spec:
+    """Evidence on a logarithmic scale with the line at which the alarm rings; the data come beside it."""
+    x = {"field": "step", "type": "quantitative", "title": "steps", "axis": {"format": "~s", "tickCount": 6}}
+    y = {"field": "evidence", "type": "quantitative", "title": "evidence", "scale": {"type": "log"}}
+    tip = [
+        {"field": "step", "format": ",.6~g"},
+        {"field": "evidence", "format": ".3~g"},
+        {"field": "predicted rise", "format": "+.0%"},
+    ]
+    bell = {"condition": {"test": "datum.rang", "value": 220}, "value": 0}
+    return {
+        "encoding": {"x": {**x, "scale": {"zero": False, "nice": False}}},
+        "layer": [
+            {
+                "mark": {"type": "line", "strokeDash": [2, 3], "color": "gray"},
+                "encoding": {"y": {**y, "field": "rings at"}},
+            },
+            {
+                "mark": {"type": "line", "point": {"size": 18}, "color": COLOURS[0]},
+                "encoding": {"y": y, "tooltip": tip},
+            },
+            {
+                "mark": {"type": "point", "shape": "triangle-up", "filled": True, "color": COLOURS[1]},
+                "encoding": {"y": y, "size": bell, "tooltip": tip},
+            },
+        ],
     }
 
 

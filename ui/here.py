@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import streamlit as st
@@ -41,7 +42,10 @@ def shelf() -> Shelf:
     return Shelf(workplace())
 
 
-@st.cache_resource(show_spinner="Asking for the list of tasks …")
+@cache
 def catalogue() -> Catalogue:
-    """What runs can be started; raises Refusal where the command line does not answer."""
+    """What runs can be started; raises Refusal, and asks again, where the command line does not answer.
+
+    Not Streamlit's cache: that is for sessions, and the server asks before there is one.
+    """
     return read_catalogue()

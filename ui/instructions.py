@@ -27,8 +27,22 @@ ROBOTS = {
 }
 TEXT = """Prefer the response that you would rather have got to this prompt, whoever or whatever wrote it.
 Read both to their ends. If both are about equally good, say so; if you cannot tell, say that."""
-GENERAL = """Look at what happens in the clips, not at how the situation was when they began.
-If both are about equally good, say so; if you cannot tell, say that: it is never held against anybody."""
+GENERAL = {
+    "pair": """Look at what happens in the clips, not at how the situation was when they began.
+If both are about equally good, say so; if you cannot tell, say that: it is never held against anybody.""",
+    "ranking": """Put the clips in order: choose the best one, then the best of the others, until one is left.
+Look at what happens in the clips, not at how the situation was when they began.
+Of two that are about equally good, either may come first.
+If you cannot tell, say that: it is never held against anybody.""",
+    "like": """Like the clip if it is better than most of what you have seen so far; dislike it otherwise.
+Look at what happens in the clip, not at how the situation was when it began.
+If you cannot tell, say that: it is never held against anybody.""",
+    "rating": """Rate the clip from 1, as bad as anything you expect to see, to 10, as good as anything.
+Use the whole scale, and use it alike from the first clip to the last.
+Look at what happens in the clip, not at how the situation was when it began.
+If you cannot tell, say that: it is never held against anybody.""",
+}
+"""What is said to all, by what is asked; one paragraph per line."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +61,15 @@ TASK_VERSIONS: dict[str, int] = {}
 """How often a task's own words have changed since they were first shown."""
 
 
-def instructions_for(task: str) -> Instructions:
-    """The instructions of a task."""
+def instructions_for(task: str, kind: str = "pair") -> Instructions:
+    """The instructions of a task, where queries of a kind are asked."""
     version = VERSION + TASK_VERSIONS.get(task, 0)
     if task == TASK:
         return Instructions(version, TEXT)
     particular = (GAMES | ROBOTS).get(task, "Prefer the clip that does better what the agent is to learn.")
-    return Instructions(version, f"{particular}\n{GENERAL}")
+    if kind != "pair":
+        particular = particular.replace("Prefer the clip", "Better is a clip")
+    return Instructions(version, f"{particular}\n{GENERAL[kind]}")
 
 
 def is_game(task: str) -> bool:

@@ -56,7 +56,7 @@ def _compare(groups: Sequence[Group]) -> None:
         st.caption(f"Not drawn, for want of {AXES[over or 'steps'].lower()}: {plain('; '.join(absent))}.")
     summaries = summarise_groups(groups, seed=SEED)
     rows = table(summaries, shelf().minutes if over == "minutes" else None)
-    st.dataframe(rows, hide_index=True, width="stretch", column_config=FORMATS)
+    st.dataframe(rows, hide_index=True, width="stretch", column_config=FORMATS, placeholder="–")
     for each in summaries:
         if each.score is None and each.score_note:
             what = f"{each.group.task}, {each.group.label}"

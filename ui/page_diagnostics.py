@@ -41,15 +41,14 @@ def diagnostics_page() -> None:
         return
     _alarm(found)
     _figures(found)
-    left, right = st.columns(2)
-    with left:
-        _agreement(found)
-    with right:
-        _calibration(found)
-    with left:
-        _returns(run, found)
-    with right:
-        _disagreement(found)
+    for parts in (
+        (lambda: _agreement(found), lambda: _calibration(found)),
+        (lambda: _returns(run, found), lambda: _disagreement(found)),
+    ):
+        for place, part in zip(st.columns(2), parts, strict=True):
+            with place:
+                part()
+    _history(found)
     compared_clips(run, found.sessions[-1])
 
 
@@ -84,7 +83,7 @@ def _alarm(found: Diagnostics) -> None:
         )
     elif math.isinf(newest.threshold):
         st.info(
-            "Nobody listens for reward hacking here: query.hacking_alarm is off.",
+            "Nobody listens for reward hacking here: query.hacking_alarm is off, or single clips are judged.",
             icon=":material/notifications_off:",
         )
     else:
@@ -103,7 +102,7 @@ def _figures(found: Diagnostics) -> None:
     interval = wilson_interval(right, len(decided))
     columns = st.columns(4)
     columns[0].metric(
-        "Agreement on fresh answers",
+        "Fresh agreement",
         "–" if not decided else f"{interval.estimate:.0%}",
         help=f"Of the {len(decided)} newest answers, predicted before they were fitted; 95% interval "
         f"{interval.lower:.0%} to {interval.upper:.0%}. Most queries are about what it is unsure of.",
@@ -179,6 +178,26 @@ def _disagreement(found: Diagnostics) -> None:
     draw(chart, key="disagreement", height=HEIGHT)
     if known:
         charts.show_table([{"step": step, "disagreement": one} for step, one in known])
+
+
+def _history(found: Diagnostics) -> None:
+    """How the alarm has stood at every session."""
+    rows = charts.alarm_rows(found.sessions)
+    if not rows:
+        return
+    st.markdown(
+        "**The alarm's history**",
+        help="The evidence that the reward promises what answers do not bear out: it grows while fresh "
+        "answers contradict confident predictions, and shrinks while they confirm them. The alarm rings at "
+        "the dotted line, where behaviour was predicted to get better of late.",
+    )
+    newest = rows[-1]
+    words = (
+        f"Evidence over steps; {newest['evidence']:.2g} now, the alarm rings at {newest['rings at']:,.0f}."
+    )
+    chart = charts.alarm_chart()
+    st.vega_lite_chart(rows, chart, height=HEIGHT, width="stretch", key="alarm", alt=words)
+    charts.show_table(rows)
 
 
 def _recent(found: Diagnostics) -> list[FreshAnswer]:

@@ -18,6 +18,7 @@ from ui.refusals import Refusal
 from ui.visitors import visitor
 
 ASSETS = Path(__file__).parent / "assets"
+STYLES = ("label.css", "kinds.css", "text.css")
 LOCKOUT_MILLISECONDS = 150
 START = """
 export default function (component) {
@@ -41,21 +42,22 @@ def label_page() -> None:
     if run is None or labeller is None:
         return
     try:
-        settings = workplace().run(run).settings
+        view = workplace().run(run)
     except Refusal as refusal:
         st.error(refusal.reason)
         return
-    task = str(settings.get("task", ""))
-    instructions = instructions_for(task)
+    instructions = instructions_for(view.task, view.kind)
     _player()(
         key=f"player {run} {labeller}",
         data={
             "run": run,
             "labeller": labeller,
             "lockout": st.session_state.get("lockout", LOCKOUT_MILLISECONDS),
-            "game": is_game(task),
-            "text": task == TASK,
-            "task": task,
+            "game": is_game(view.task),
+            "text": view.task == TASK,
+            "kind": view.kind,
+            "clips": view.clips,
+            "task": view.task,
             "instructions": instructions.text,
             "version": instructions.version,
         },
@@ -112,7 +114,7 @@ def _player() -> Any:
     return st.components.v2.component(
         "prefrl_label",
         html=(ASSETS / "label.html").read_text(encoding="utf-8"),
-        css="".join((ASSETS / name).read_text(encoding="utf-8") for name in ("label.css", "text.css")),
+        css="".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES),
         js=START,
     )
 

@@ -8,9 +8,9 @@ import streamlit as st
 
 from prefrl.errors import UsageError
 from prefrl.runs.log import RunFolder
-from ui.desk import describe
 from ui.here import workplace
 from ui.refusals import Refusal
+from ui.sentences import describe
 from ui.workplace import RunView
 
 
@@ -27,7 +27,7 @@ def _table() -> None:
         st.write("There is no run here yet: start one on the page *New run*, or in a terminal:")
         st.code("prefrl train half-cheetah", language="sh")
         return
-    st.dataframe(rows, hide_index=True, width="stretch")
+    st.dataframe(rows, hide_index=True, width="stretch", placeholder="–")
 
 
 def _row(name: str) -> dict[str, Any]:

@@ -37,7 +37,8 @@ def start_page() -> None:
         st.info("This app shows a single run. To start others, serve a folder of runs: `prefrl label runs`.")
         return
     try:
-        found = catalogue()
+        with st.spinner("Asking for the list of tasks …"):
+            found = catalogue()
     except Refusal as refusal:
         st.error(refusal.reason)
         return

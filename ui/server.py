@@ -19,6 +19,7 @@ from ui.here import FOLDER
 from ui.sign_in import sign_in_routes
 from ui.tickets import Tickets, load_secret
 from ui.visitors import EXPOSED
+from ui.warm_up import warm_up_aside
 from ui.workplace import Workplace
 
 SCRIPT = Path(__file__).parent / "app.py"
@@ -54,4 +55,5 @@ def make_app(folder: Path, *, exposed: bool = False) -> st.App:
 def serve(folder: Path, *, host: str, port: int) -> None:
     """Serves until stopped."""
     app = make_app(folder, exposed=host not in LOCAL_HOSTS)
+    warm_up_aside()
     app.run(config=CONFIG | {"server.address": host, "server.port": port})

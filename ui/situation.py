@@ -8,8 +8,9 @@ from typing import Any
 from prefrl.errors import UsageError
 from prefrl.runs.log import RunFolder
 from prefrl.runs.status import State
-from ui.desk import describe
+from ui.kinds import NOUNS
 from ui.run_control import RunControl
+from ui.sentences import describe
 from ui.workplace import RunView
 
 
@@ -105,7 +106,8 @@ def _answers(view: RunView, labels: int, skips: int, ready: int, budget: int) ->
         return f"{so_far}, by the {view.settings.get('teacher')} teacher."
     if labels >= budget:
         return f"{so_far}: none is missing."
-    waiting = f"{ready:,} pairs wait to be answered" if ready else "no pair waits at the moment"
+    one, many = NOUNS[view.kind]
+    waiting = f"{ready:,} {many} wait to be answered" if ready else f"no {one} waits at the moment"
     return f"{so_far}: {budget - labels:,} are still due, {waiting}."
 
 

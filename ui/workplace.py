@@ -13,6 +13,7 @@ from prefrl.runs.status import RunStatus, read_status
 from prefrl.store.feedback_store import FeedbackStore
 from prefrl.texts.response_files import RESPONSES, Response, is_collection, read_responses
 from ui.exhibits import Clips, Exhibits, Texts
+from ui.kinds import asked_clips, asked_kind
 from ui.refusals import Refusal
 
 STORE = "feedback.sqlite"
@@ -117,6 +118,21 @@ class RunView:
         """Labellers who are to answer each of its queries."""
         query = self.settings.get("query")
         return int(query.get("overlap", 1)) if isinstance(query, dict) else 1
+
+    @property
+    def task(self) -> str:
+        """What the agent is to do."""
+        return str(self.settings.get("task", ""))
+
+    @property
+    def kind(self) -> str:
+        """What its queries ask: one of :data:`ui.kinds.NOUNS`."""
+        return asked_kind(self.settings.get("query"))
+
+    @property
+    def clips(self) -> int:
+        """Clips or texts that one of its queries shows."""
+        return asked_clips(self.settings.get("query"))
 
     @property
     def is_text(self) -> bool:

@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prefrl.control.config import PolicyConfig, QueryConfig, RewardConfig, TrainConfig
+    from prefrl.control.config import PolicyConfig, RewardConfig, TrainConfig
+    from prefrl.control.query_config import QueryConfig
     from prefrl.control.run_settings import load_config
     from prefrl.control.training import Interrupted, train
 
@@ -24,7 +25,8 @@ __all__ = [
     "train",
 ]
 
-_HOMES = {name: "config" for name in ("PolicyConfig", "QueryConfig", "RewardConfig", "TrainConfig")} | {
+_HOMES = {name: "config" for name in ("PolicyConfig", "RewardConfig", "TrainConfig")} | {
+    "QueryConfig": "query_config",
     "load_config": "run_settings",
     "Interrupted": "training",
     "train": "training",

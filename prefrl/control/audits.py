@@ -35,21 +35,23 @@ def choose_audits(
     pool: Segments,
     count: int,
     *,
+    beside: int = 1,
     suspicious: bool,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """At most ``count`` pairs of a pool row and a bank row ``[n, 2]``, no pool row twice.
+    """At most ``count`` rows of a pool row and ``beside`` different bank rows ``[n, 1 + beside]``.
 
-    The pool row is of the newer half of the pool, the bank row of the ``RECENT`` newest ones, and the
-    ensemble expects the former to be better with a probability of ``CONFIDENT`` or more. Fewer where there
-    are no such.
+    No pool row comes twice. It is of the newer half of the pool, the bank rows of the ``RECENT`` newest ones,
+    and the ensemble expects the former to be better than each of the latter with a probability of
+    ``CONFIDENT`` or more. Fewer where there are no such.
 
     Args:
         ensemble: has been fitted before.
         layout: of the segments.
         bank: annotated segments.
         pool: candidates, oldest first.
-        count: pairs wanted.
+        count: queries wanted.
+        beside: earlier segments in each, more than one for rankings.
         suspicious: the segments of highest predicted return instead of random ones.
         rng: chooses.
     """
@@ -57,17 +59,17 @@ def choose_audits(
     newer = rng.permutation(newer)[:CANDIDATES]
     earlier = np.arange(max(0, len(bank) - RECENT), len(bank))
     if not count or not len(newer) or not len(earlier):
-        return np.zeros((0, 2), np.int64)
+        return np.zeros((0, 1 + beside), np.int64)
     items = CandidateItems(layout, pool, ensemble.shift.device)
     new = ensemble.predict_returns(items, torch.from_numpy(newer)).double().cpu()
     old = ensemble.predict_returns(bank, torch.from_numpy(earlier)).double().cpu()
     order = np.argsort(-new.mean(0).numpy(), kind="stable") if suspicious else np.arange(len(newer))
-    chosen: list[tuple[int, int]] = []
+    chosen: list[list[int]] = []
     for place in order:
         better = torch.sigmoid(new[:, place, None] - old).mean(0).numpy()
         beaten = earlier[better >= CONFIDENT]
-        if len(beaten):
-            chosen.append((int(newer[place]), int(rng.choice(beaten))))
+        if len(beaten) >= beside:
+            chosen.append([int(newer[place]), *rng.choice(beaten, beside, replace=False).tolist()])
         if len(chosen) == count:
             break
-    return np.array(chosen, np.int64).reshape(-1, 2)
+    return np.array(chosen, np.int64).reshape(-1, 1 + beside)

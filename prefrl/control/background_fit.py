@@ -17,8 +17,9 @@ import torch
 
 from prefrl.control.fit_worker import FitJob, FitOutcome, FitWorker, run_fit
 from prefrl.ensemble import Items, RewardEnsemble
+from prefrl.feedback_sets import FeedbackSet
 from prefrl.fit_config import FitConfig
-from prefrl.fitting import FeedbackSet, FitReport, RewardFitter
+from prefrl.fitting import FitReport, RewardFitter
 
 
 class BackgroundFit:
@@ -35,6 +36,8 @@ class BackgroundFit:
     def __init__(self, ensemble: RewardEnsemble, config: FitConfig, *, seed: int, aside: bool) -> None:
         self.ensemble = ensemble
         self.fitter = RewardFitter(copy.deepcopy(ensemble), config, seed=seed)
+        self.scale = copy.deepcopy(self.fitter.scale)
+        """How the ensemble's members understand ratings; like it, changes in `take_up` alone."""
         self._generator = torch.Generator().manual_seed(seed)
         self._worker = FitWorker() if aside and ensemble.shift.device.type == "cpu" else None
         self._job: FitJob | None = None
@@ -92,7 +95,13 @@ class BackgroundFit:
         outcome, self._ready = self._ready, None
         self.ensemble.load_state_dict(self.fitter.ensemble.state_dict())
         self.ensemble.version = self.fitter.ensemble.version
+        self.scale.load_state_dict(self.fitter.scale.state_dict())
         return outcome
+
+    def cutpoints(self) -> torch.Tensor:
+        """Between the ratings, as the ensemble's present version has them: ``[members, 9]``."""
+        with torch.no_grad():
+            return self.scale()
 
     def state_dict(self) -> dict[str, Any]:
         """Waits; then both ensembles, the fitter, and what is still to be taken up."""
@@ -102,6 +111,7 @@ class BackgroundFit:
             "generator": self._generator.get_state(),
             "ensemble": copy.deepcopy(self.ensemble.state_dict()),
             "version": self.ensemble.version,
+            "scale": copy.deepcopy(self.scale.state_dict()),
             "ready": None if self._ready is None else [asdict(self._ready[0]), self._ready[1]],
         }
 
@@ -111,6 +121,8 @@ class BackgroundFit:
         self._generator.set_state(state["generator"])
         self.ensemble.load_state_dict(copy.deepcopy(state["ensemble"]))
         self.ensemble.version = int(state["version"])
+        if "scale" in state:  # not in checkpoints of earlier versions
+            self.scale.load_state_dict(state["scale"])
         ready = state["ready"]
         self._job, self._ready = None, None if ready is None else (FitReport(**ready[0]), float(ready[1]))
 

@@ -16,26 +16,9 @@ from prefrl.control.policies import is_image, make_policy
 from prefrl.control.preference_learner import PreferenceLearner
 from prefrl.control.reward_networks import PixelRewardNetwork, VectorRewardNetwork
 from prefrl.ensemble import RewardEnsemble
-from prefrl.errors import UsageError
 from prefrl.moments import RunningMoments
 from prefrl.store.feedback_store import FeedbackStore
 from prefrl.teachers import make_teacher
-
-
-def make_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` is the first GPU where there is one.
-
-    Raises:
-        UsageError: no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {name!r} cannot be used here: choose auto or cpu") from error
-    return device
 
 
 def make_actor(config: TrainConfig, env: VectorEnv, device: torch.device) -> Actor:

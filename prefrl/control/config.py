@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from prefrl.control.query_config import QueryConfig
 from prefrl.control.sac_config import SACConfig
 from prefrl.errors import UsageError
 from prefrl.fit_config import FitConfig
 from prefrl.ppo_config import PPOConfig
-from prefrl.schedules import MUJOCO_HALF_LIFE
 
 Teacher = Literal["oracle", "mistake", "noisy", "skip", "myopic", "equal", "shuffled", "human"]
 
@@ -42,66 +42,6 @@ class RewardConfig:
             raise UsageError(f"reward_model.std must be above 0, not {self.std}")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"reward_model.dropout must lie in [0, 1), not {self.dropout}")
-
-
-@dataclass(frozen=True)
-class QueryConfig:
-    """Which segments are compared, and when."""
-
-    segment_length: int = 30
-    """Steps per segment (Christiano et al. 2017: 1.5 s on MuJoCo, 25 steps on Atari)."""
-    selector: Literal["disagreement", "random"] = "disagreement"
-    """How pairs are chosen among the candidates."""
-    candidates_per_query: int = 10
-    """Random pairs drawn per query to choose from (Christiano et al. 2017: 10)."""
-    pool_size: int = 2000
-    """Recent segments kept to draw candidates from."""
-    initial_fraction: float = 0.25
-    """Share of the labels asked for before training, of the untrained policy."""
-    initial_steps_fraction: float = 0.03
-    """Share of the run's steps taken by the untrained policy, from which the first segments are cut."""
-    half_life: float = MUJOCO_HALF_LIFE
-    """Progress at which the label rate has fallen to half."""
-    sessions: int = 40
-    """Times per run that labels are asked for and the ensemble is fitted, after the first."""
-    pace: Literal["teacher", "labels"] = "teacher"
-    """What drives a run: steps with a scripted teacher and labels with a person, or labels with either. At
-    the pace of labels a scripted teacher answers like a person who is never waited for: just in time."""
-    max_steps_per_label: int = 20_000
-    """At the pace of labels: a run pauses once it has trained this many steps per usable label."""
-    open_queries: int = 20
-    """A human run keeps this many unanswered queries ready."""
-    overlap: int = 1
-    """Labellers who answer each training query of a human run; every answer spends budget and is fitted."""
-    repeat_fraction: float = 0.0
-    """Hidden repeats, sides swapped, for the same labeller: so many per usable answer of a human run."""
-    gold_fraction: float = 0.0
-    """Hidden pairs whose answer is clear from the true return: so many per training query of a human run."""
-    practice_pairs: int = 3
-    """Pairs of a human run that a labeller may practise on, told afterwards which answer was expected."""
-    hacking_alarm: bool = True
-    """Watch whether predicted return rises while fresh answers contradict it; changes nothing until then."""
-    audit_share: float | None = None
-    """Share of later queries that check a predicted rise for the alarm: newest behaviour beside earlier
-    behaviour. By default 0.1 where people answer, and none with a scripted teacher."""
-
-    def __post_init__(self) -> None:
-        counts = ("segment_length", "candidates_per_query", "pool_size", "sessions", "overlap")
-        for name in (*counts, "max_steps_per_label", "open_queries"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"query.{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("repeat_fraction", "gold_fraction"):
-            if not 0 <= getattr(self, name) <= 0.5:
-                raise UsageError(f"query.{name} must lie in [0, 0.5], not {getattr(self, name)}")
-        if self.practice_pairs < 0:
-            raise UsageError(f"query.practice_pairs must be 0 or more, not {self.practice_pairs}")
-        for name in ("initial_fraction", "initial_steps_fraction"):
-            if not 0 < getattr(self, name) <= 1:
-                raise UsageError(f"query.{name} must lie in (0, 1], not {getattr(self, name)}")
-        if self.audit_share is not None and not 0 <= self.audit_share <= 1:
-            raise UsageError(f"query.audit_share must lie in [0, 1], not {self.audit_share}")
-        if not self.half_life > 0:
-            raise UsageError(f"query.half_life must be above 0, not {self.half_life}")
 
 
 @dataclass(frozen=True)
@@ -199,7 +139,7 @@ class TrainConfig:
     @property
     def audit_share(self) -> float:
         """``query.audit_share`` with its default filled in; 0 where nobody listens for the alarm."""
-        if not self.query.hacking_alarm:
+        if not self.query.alarmed:
             return 0.0
         default = 0.1 if self.teacher == "human" else 0.0
         return default if self.query.audit_share is None else self.query.audit_share

@@ -19,11 +19,12 @@ from torch import Tensor
 from prefrl.adam import Adam
 from prefrl.control.acting import Actor
 from prefrl.control.layouts import Layout
-from prefrl.control.offline import read_comparisons
 from prefrl.control.policies import Policy
 from prefrl.control.segment_files import load_segments
+from prefrl.control.stored_answers import read_answers
 from prefrl.direct_losses import contrastive_loss, discounted_log_prob
 from prefrl.errors import UsageError
+from prefrl.feedback import Kind
 from prefrl.likelihoods import agreement
 from prefrl.ppo import shuffled_minibatches
 from prefrl.store.feedback_store import FeedbackStore
@@ -87,14 +88,14 @@ def fit_policy_from_store(
         UsageError: no usable answers, a segment that is missing or damaged, or as below.
     """
     with FeedbackStore(store_path, must_exist=True) as store:
-        comparisons = read_comparisons(store, run=run)
-    ids = list(dict.fromkeys(segment for pair in comparisons.pairs for segment in pair))
-    rows = {segment: row for row, segment in enumerate(ids)}
-    pairs = np.array([[rows[left], rows[right]] for left, right in comparisons.pairs]).reshape(-1, 2)
-    if not len(pairs):
+        answers = [one for one in read_answers(store, run=run).learned if one.kind is Kind.PAIR]
+    if not answers:
         raise UsageError(f"{store_path} holds no answered pairs: collect answers first")
+    ids = list(dict.fromkeys(segment for one in answers for segment in one.items))
+    rows = {segment: row for row, segment in enumerate(ids)}
+    pairs = np.array([[rows[segment] for segment in one.items] for one in answers])
     inputs = load_segments(Path(segments_folder), ids).inputs
-    preferences = np.array(comparisons.preferences)
+    preferences = np.array([one.value for one in answers], dtype=np.float64)
     return fit_policy_to_comparisons(
         actor,
         inputs,

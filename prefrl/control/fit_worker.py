@@ -23,7 +23,8 @@ import torch
 
 from prefrl.cpu import use_cpu
 from prefrl.ensemble import Items
-from prefrl.fitting import FeedbackSet, FitReport, RewardFitter
+from prefrl.feedback_sets import FeedbackSet
+from prefrl.fitting import FitReport, RewardFitter
 
 READY = b"ready"
 PROGRAM = "import os; os.nice(10); from prefrl.control.fit_worker import main; main()"

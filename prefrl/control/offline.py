@@ -1,9 +1,8 @@
-"""Fitting a reward to comparisons that are there already: a store and its segments, no world."""
+"""Fitting a reward to answers that are there already: a store and its segments, no world."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,22 +10,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from prefrl.bags import bootstrap_counts
 from prefrl.calibration import Calibration, calibration
-from prefrl.control.build import make_device, make_ensemble
+from prefrl.control.build import make_ensemble
 from prefrl.control.config import RewardConfig
 from prefrl.control.layout_files import load_layout
 from prefrl.control.layouts import Layout
 from prefrl.control.reward_files import save_reward_model
 from prefrl.control.reward_model import RewardModel
-from prefrl.control.segment_bank import SegmentBank
-from prefrl.control.segment_files import load_segments
-from prefrl.ensemble import RewardEnsemble
+from prefrl.control.stored_answers import load_feedback, read_answers
+from prefrl.devices import make_device
+from prefrl.ensemble import Items
 from prefrl.errors import UsageError
-from prefrl.feedback import Answer, Kind, Purpose, Query, RemarkKind
+from prefrl.feedback_sets import FeedbackSet, guess_loss, loss_floor
 from prefrl.fit_config import FitConfig
-from prefrl.fitting import FeedbackSet, OnEpoch, RewardFitter, bootstrap_counts
-from prefrl.labellers.weights import FULL_WEIGHT, labeller_weights
-from prefrl.likelihoods import agreement, loss_floor, pair_log_likelihood_loss
+from prefrl.fitting import OnEpoch, RewardFitter
+from prefrl.held_out import held_out_agreement
+from prefrl.judged_answers import judged_outcome, judged_probability
 from prefrl.store.feedback_store import FeedbackStore
 
 OFFLINE_REWARD = RewardConfig(fit=FitConfig(max_epochs=500, first_gradient_steps=5000, patience_epochs=10))
@@ -35,14 +35,14 @@ OFFLINE_REWARD = RewardConfig(fit=FitConfig(max_epochs=500, first_gradient_steps
 
 @dataclass(frozen=True)
 class OfflineReport:
-    """What was learned from and how well. Losses in nats per comparison."""
+    """What was learned from and how well. Losses in nats per answer."""
 
     labels: int
-    """Answers learned from: left, right and equal."""
+    """Answers learned from, of every kind."""
     skips: int
     """Answers that decline; not learned from."""
     ignored: int
-    """Answers of other kinds than pairs, to gold, repeated and practice queries, and those that came late."""
+    """Marks, answers to gold, repeated and practice queries, and those that came late."""
     left_out: int
     """Answers of labellers who were given weight 0."""
     segments: int
@@ -51,13 +51,17 @@ class OfflineReport:
     train_loss: float
     """Of the last pass, while fitting."""
     log_loss: float
-    """Out of the bag: of each comparison by the members that were not fitted to it, whatever it weighs."""
+    """Out of the bag: of each answer by the members that were not fitted to it, whatever it weighs."""
     entropy_floor: float
     """The least log-loss that these answers allow."""
-    agreement: float
-    """Share of comparisons predicted right by the members not fitted to them; ties left out."""
+    guess_loss: float
+    """The log-loss of whoever takes every possible answer for equally likely."""
+    agreement: float | None
+    """Share of the comparisons that they imply predicted right by the members not fitted to them; None where
+    they compare nothing (:func:`prefrl.held_out.held_out_agreement`)."""
     calibration: Calibration
-    """Of the probability predicted by those members, errors of the labeller included."""
+    """Of the probability predicted by those members, errors of the labeller included, of what each answer is
+    judged by (:func:`prefrl.judged_answers.judged_probability`)."""
     weight_decay: float
 
 
@@ -66,19 +70,6 @@ class OfflineFit(NamedTuple):
 
     model: RewardModel
     report: OfflineReport
-
-
-class Comparisons(NamedTuple):
-    """Answered pairs of a store."""
-
-    pairs: list[tuple[str, str]]
-    """Segment ids, left and right."""
-    preferences: list[float]
-    weights: list[float]
-    """What each labeller's answers count, in (0, 1]."""
-    skips: int
-    ignored: int
-    left_out: int
 
 
 def fit_reward_offline(
@@ -93,11 +84,11 @@ def fit_reward_offline(
     device: str = "cpu",
     on_epoch: OnEpoch | None = None,
 ) -> OfflineFit:
-    """Fits a reward ensemble to the comparisons in a store.
+    """Fits a reward ensemble to the answers in a store, each kind by its own likelihood.
 
     Args:
         store_path: the store, such as a run's ``feedback.sqlite``.
-        segments_folder: where the compared segments lie, such as a run's ``segments``.
+        segments_folder: where the segments lie that were asked about, such as a run's ``segments``.
         run: learn from the queries of this run only; None for all in the store.
         config: the ensemble and its fit.
         seed: of the first parameters, the bootstrap and the order of minibatches; the result is a function of
@@ -105,7 +96,7 @@ def fit_reward_offline(
         out: a file to save the model to, or a folder to save it in as ``reward_model.pt``.
         layout: of the segments; None reads it from the ``layout.json`` among them.
         device: where to fit: cpu, cuda, auto.
-        on_epoch: told of each pass over the comparisons; a progress bar, say.
+        on_epoch: told of each pass over the answers; a progress bar, say.
 
     Raises:
         UsageError: no store, no usable answers, a segment that is missing or damaged, a full disk.
@@ -114,30 +105,31 @@ def fit_reward_offline(
     folder = Path(segments_folder)
     layout = load_layout(folder) if layout is None else layout
     with FeedbackStore(store_path, must_exist=True) as store:
-        comparisons = read_comparisons(store, run=run)
-    if not comparisons.pairs:
-        raise UsageError(f"{store_path} holds no answered pairs{_of(run)}: collect answers first")
-    where = make_device(device)
-    bank, feedback = _load_feedback(comparisons, folder, layout, config.fit.error_rate, where)
+        answers = read_answers(store, run=run)
+    if not answers.learned:
+        raise UsageError(f"{store_path} holds no answers to learn from{_of(run)}: collect answers first")
+    error_rate, where = config.fit.error_rate, make_device(device)
+    bank, sets = load_feedback(answers.learned, folder, layout, error_rate=error_rate, device=where)
     with torch.random.fork_rng(devices=[] if where.type == "cpu" else [where]):
         torch.manual_seed(seed)
         ensemble = make_ensemble(layout, config, where)
         fitter = RewardFitter(ensemble, config.fit, seed=seed)
-        fit = fitter.fit(bank, [feedback], torch.Generator().manual_seed(seed), on_epoch=on_epoch)
-    quality = _out_of_bag(ensemble, bank, feedback, seed=seed, error_rate=config.fit.error_rate)
+        fit = fitter.fit(bank, sets, torch.Generator().manual_seed(seed), on_epoch=on_epoch)
+    quality = _out_of_bag(fitter, bank, sets)
     if out is not None:
         save_reward_model(out, ensemble, layout, config)
     report = OfflineReport(
-        labels=len(feedback),
-        skips=comparisons.skips,
-        ignored=comparisons.ignored,
-        left_out=comparisons.left_out,
+        labels=len(answers.learned),
+        skips=answers.skips,
+        ignored=answers.ignored,
+        left_out=answers.left_out,
         segments=len(bank),
         epochs=fit.epochs,
         gradient_steps=fit.gradient_steps,
         train_loss=fit.train_loss,
         log_loss=quality.log_loss,
-        entropy_floor=float(loss_floor(feedback.targets, error_rate=config.fit.error_rate).mean()),
+        entropy_floor=float(torch.cat([loss_floor(part, error_rate) for part in sets]).mean()),
+        guess_loss=float(torch.cat([guess_loss(part) for part in sets]).mean()),
         agreement=quality.agreement,
         calibration=quality.calibration,
         weight_decay=fit.weight_decay,
@@ -145,91 +137,41 @@ def fit_reward_offline(
     return OfflineFit(RewardModel(ensemble, layout), report)
 
 
-def read_comparisons(store: FeedbackStore, *, run: str | None = None) -> Comparisons:
-    """The answers that stand and count to training pairs of a run, or of all, in the order of their queries.
-
-    Raises:
-        UsageError: the store has no such run.
-    """
-    runs = store.runs()
-    if run is not None and run not in runs:
-        raise UsageError(f"the store has no run {run!r}: choose from {', '.join(runs) or 'none'}")
-    fates: Counter[str] = Counter()
-    pairs, preferences, weights = [], [], []
-    for name in runs if run is None else [run]:
-        for fate, query, answer, weight in _sort_out(store, name):
-            fates[fate] += 1
-            if fate == "learned":
-                pairs.append((query.items[0], query.items[1]))
-                preferences.append(float(answer.value))  # type: ignore[arg-type]
-                weights.append(weight)
-    return Comparisons(pairs, preferences, weights, fates["skipped"], fates["ignored"], fates["left out"])
-
-
-def _sort_out(store: FeedbackStore, run: str) -> Iterator[tuple[str, Query, Answer, float]]:
-    """What becomes of each answer that stands, with its query and its labeller's weight."""
-    queries, late = {query.id: query for query in store.queries(run)}, store.late(run)
-    worth = labeller_weights(store.remarks(run, kind=RemarkKind.WEIGHT))
-    answers = store.current_answers(run)
-    for answer in sorted(answers, key=lambda answer: queries[answer.query_id].counter):
-        query, weight = queries[answer.query_id], worth.get(answer.labeller, FULL_WEIGHT)
-        training = query.kind is Kind.PAIR and query.purpose is Purpose.TRAINING
-        fate = "skipped" if answer.value is None else "learned" if weight > 0 else "left out"
-        if not training or (query.id, answer.labeller) in late:
-            fate = "ignored"
-        yield fate, query, answer, weight
-
-
 class _Quality(NamedTuple):
     log_loss: float
-    agreement: float
+    agreement: float | None
     calibration: Calibration
 
 
-def _load_feedback(
-    comparisons: Comparisons, folder: Path, layout: Layout, error_rate: float, device: torch.device
-) -> tuple[SegmentBank, FeedbackSet]:
-    ids = list(dict.fromkeys(segment for pair in comparisons.pairs for segment in pair))
-    bank = SegmentBank(layout, device)
-    rows = dict(zip(ids, bank.add(ids, load_segments(folder, ids)).tolist(), strict=True))
-    items = [[rows[left], rows[right]] for left, right in comparisons.pairs]
-    feedback = FeedbackSet(
-        torch.tensor(items, dtype=torch.int64, device=device),
-        torch.tensor(comparisons.preferences, dtype=torch.float32, device=device),
-        lambda returns, targets: pair_log_likelihood_loss(returns, targets, error_rate=error_rate),
-        _weights(comparisons, device),
-    )
-    return bank, feedback
-
-
-def _weights(comparisons: Comparisons, device: torch.device) -> Tensor | None:
-    if all(weight == FULL_WEIGHT for weight in comparisons.weights):
-        return None
-    return torch.tensor(comparisons.weights, dtype=torch.float32, device=device)
-
-
-def _out_of_bag(
-    ensemble: RewardEnsemble, bank: SegmentBank, feedback: FeedbackSet, *, seed: int, error_rate: float
-) -> _Quality:
-    """Each comparison judged by the members whose bootstrap left it out, once the fit is over."""
-    rows = torch.arange(len(bank), device=feedback.items.device)
-    returns = ensemble.predict_returns(bank, rows)[:, feedback.items].cpu().double()
-    preference = feedback.targets.cpu().double()
-    outside = (bootstrap_counts(len(feedback), ensemble.members, seed=(seed, 0)) == 0).T.double()
-    losses = pair_log_likelihood_loss(returns, preference, error_rate=error_rate)
-    probability = (1.0 - error_rate) * torch.sigmoid(returns[..., 0] - returns[..., 1]) + error_rate / 2
-    judged = outside.sum(0) > 0
-    mean = _weighted(probability, outside)[judged]
-    sides = torch.stack([mean, 1.0 - mean], -1)
+@torch.no_grad()
+def _out_of_bag(fitter: RewardFitter, items: Items, sets: Sequence[FeedbackSet]) -> _Quality:
+    """Each answer judged by the members whose bootstrap left it out, once the fit is over."""
+    ensemble, error_rate = fitter.ensemble, fitter.config.error_rate
+    cutpoints = fitter.scale()
+    judged, losses, predicted, happened = [], [], [], []
+    for place, part in enumerate(sets):
+        counts = bootstrap_counts(len(part), ensemble.members, seed=(fitter.seed, place)).to(
+            part.items.device
+        )
+        rows = part.items
+        returns = ensemble.predict_returns(items, rows.flatten()).reshape(-1, *rows.shape).double()
+        judged.append((part, returns, counts))
+        outside = (counts == 0).T
+        losses.append(fitter.loss(part, returns, part.targets)[outside])
+        probability = judged_probability(part, returns, error_rate=error_rate, cutpoints=cutpoints)
+        seen = outside.any(0)
+        predicted.append(_mean_where(probability, outside)[seen])
+        happened.append(judged_outcome(part)[seen])
     return _Quality(
-        log_loss=float((losses * outside).sum() / outside.sum()),
-        agreement=float(agreement(sides, preference[judged])),
-        calibration=calibration(mean.cpu(), preference[judged].cpu()),
+        log_loss=float(torch.cat(losses).mean()),
+        agreement=held_out_agreement(judged),
+        calibration=calibration(torch.cat(predicted).cpu(), torch.cat(happened).cpu()),
     )
 
 
-def _weighted(values: Tensor, weights: Tensor) -> Tensor:
-    return (values * weights).sum(0) / weights.sum(0)
+def _mean_where(values: Tensor, chosen: Tensor) -> Tensor:
+    """Mean over the first dimension of what is chosen; NaN where nothing is."""
+    return torch.where(chosen, values, 0.0).sum(0) / chosen.sum(0)
 
 
 def _of(run: str | None) -> str:

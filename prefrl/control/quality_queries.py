@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from prefrl.candidates import CANDIDATES_PER_QUERY, draw_candidate_pairs
 from prefrl.control.config import TrainConfig
 from prefrl.control.segment_files import save_segment
 from prefrl.control.segment_pool import SegmentPool
 from prefrl.control.segments import Segments
 from prefrl.feedback import Answer, Kind, Purpose, Query, Remark, make_id
 from prefrl.labellers.quality import expectation
-from prefrl.queries import CANDIDATES_PER_QUERY, draw_candidate_pairs, select_clear_pairs
+from prefrl.queries import select_clear_pairs
 from prefrl.store.feedback_store import FeedbackStore
 
 REPEAT_GAP = 10
@@ -48,7 +49,7 @@ class QualityQueries:
             pool: the segments to choose among.
             made: when they are made, ``policy_step`` and ``reward_version``.
         """
-        count = self.config.query.practice_pairs if self.config.teacher == "human" else 0
+        count = self.config.query.practice if self.config.teacher == "human" else 0
         pairs = self._clear_pairs(pool, count, 0)
         return self._ask(pool.segments(), pairs, range(len(pairs)), Purpose.PRACTICE, made) if count else []
 

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from prefrl.config_io import config_from_dict, config_to_dict
-from prefrl.control.build import make_device, make_ensemble
+from prefrl.control.build import make_ensemble
 from prefrl.control.config import RewardConfig
 from prefrl.control.layout_files import layout_from_dict, layout_to_dict
 from prefrl.control.layouts import Layout
 from prefrl.control.reward_model import RewardModel
+from prefrl.devices import make_device
 from prefrl.ensemble import RewardEnsemble
 from prefrl.errors import UsageError
 from prefrl.files import explained_disk_errors, write_atomically

@@ -12,6 +12,7 @@ from prefrl.control.acting import Actor, WorldActor
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import MakeEnv
 from prefrl.control.training import CHECKPOINTS
+from prefrl.devices import make_device
 
 
 def make_actor(config: TrainConfig, make_env: MakeEnv, device: torch.device) -> WorldActor:
@@ -30,7 +31,7 @@ def load_actor(folder: str | Path, config: TrainConfig, make_env: MakeEnv) -> tu
         UsageError: there is no checkpoint.
     """
     step, state = load_checkpoint(Path(folder) / CHECKPOINTS)
-    device, saved = build.make_device(config.device), state["trainer"]
+    device, saved = make_device(config.device), state["trainer"]
     if config.agent != "ppo":
         from prefrl.control.sb3_agents import make_sb3_actor
 

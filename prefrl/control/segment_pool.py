@@ -15,6 +15,8 @@ class SegmentPool:
 
     def __init__(self) -> None:
         self._batches: list[Segments] = []
+        self.first = 0
+        """Segments that have been let go; so the number, among all in their order, of the oldest one left."""
 
     def __len__(self) -> int:
         return sum(map(len, self._batches))
@@ -24,19 +26,20 @@ class SegmentPool:
         if len(segments):
             self._batches.append(segments)
         while len(self._batches) > 1 and len(self) - len(self._batches[0]) >= capacity:
-            self._batches.pop(0)
+            self.first += len(self._batches.pop(0))
 
     def segments(self) -> Segments:
         """All of them, oldest first; there must be some."""
         return Segments.join(self._batches)
 
     def state_dict(self) -> dict[str, Any]:
-        """The segments as one batch, and how many were in each."""
+        """The segments as one batch, how many were in each, and how many have gone."""
         joined = vars(self.segments()) if self._batches else None
-        return {"segments": joined, "sizes": [len(batch) for batch in self._batches]}
+        return {"segments": joined, "sizes": [len(batch) for batch in self._batches], "first": self.first}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from ``state_dict``."""
+        self.first = state.get("first", 0)  # not in checkpoints of earlier versions
         bounds = np.cumsum([0, *state["sizes"]])
         whole = None if state["segments"] is None else Segments(**state["segments"])
         self._batches = [

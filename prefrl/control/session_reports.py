@@ -16,8 +16,9 @@ from prefrl.control.segment_bank import CandidateItems, SegmentBank
 from prefrl.control.segments import Segments
 from prefrl.diagnostics import MOST_PAIRS, ComparedPair, ComparedSegment, FreshAnswer, SessionReport
 from prefrl.ensemble import Items, RewardEnsemble
-from prefrl.fitting import FeedbackSet
+from prefrl.feedback_sets import FeedbackSet
 from prefrl.hacking_alarm import HackingAlarm
+from prefrl.judged_answers import judged_outcome, judged_probability, shown_beside
 
 SAMPLE = 64
 """Segments on either side of the comparison of newest with earlier behaviour."""
@@ -49,6 +50,7 @@ class SessionReports:
         feedback: FeedbackSet,
         queries: list[str],
         *,
+        cutpoints: torch.Tensor | None = None,
         audits: set[str],
         rise: float | None,
         step: int,
@@ -58,8 +60,9 @@ class SessionReports:
         Args:
             ensemble: the present version.
             bank: the annotated segments.
-            feedback: all answers to pairs.
+            feedback: all answers.
             queries: their queries, in the same order.
+            cutpoints: between the ratings, where the answers are ratings.
             audits: those among them that put newest behaviour beside earlier behaviour.
             rise: of ``predicted_rise``.
             step: agent steps of training so far.
@@ -72,8 +75,12 @@ class SessionReports:
         self._judged.update(queries)
         answers: tuple[FreshAnswer, ...] = ()
         if ensemble.version and fresh:
-            predicted = predict_preferences(ensemble, bank, feedback.items[fresh], self.error_rate)
-            given = feedback.targets[fresh].double().tolist()
+            rows = feedback.items[fresh]
+            returns = ensemble.predict_returns(bank, rows.flatten()).double().reshape(-1, *rows.shape).cpu()
+            predicted = judged_probability(
+                feedback, returns, error_rate=self.error_rate, cutpoints=cutpoints
+            ).mean(0)
+            given = judged_outcome(feedback)[fresh].tolist()
             answers = tuple(
                 FreshAnswer(queries[row], p, y, queries[row] in audits)
                 for row, p, y in zip(fresh, predicted.tolist(), given, strict=True)
@@ -123,15 +130,18 @@ def newest_pairs(
     error_rate: float,
 ) -> tuple[ComparedPair, ...]:
     """The newest compared pairs with the learned reward of each of their steps, the newest first."""
-    rows, said = feedback.items[-MOST_PAIRS:], feedback.targets[-MOST_PAIRS:].double().tolist()
+    rows, said, places = shown_beside(feedback, MOST_PAIRS)
+    if not len(rows):
+        return ()
     predicted = predict_preferences(ensemble, bank, rows, error_rate).tolist()
     rewards = ensemble.predict(bank.inputs(rows.flatten())).double().cpu().numpy()
     sides = [
         ComparedSegment(bank.ids[row], tuple(steps.tolist()))
         for row, steps in zip(rows.flatten().tolist(), rewards, strict=True)
     ]
-    pairs = list(zip(queries[-MOST_PAIRS:], predicted, said, sides[::2], sides[1::2], strict=True))
-    return tuple(ComparedPair(*pair) for pair in reversed(pairs))
+    names = [queries[place] for place in places.tolist()]
+    pairs = zip(names, predicted, said.tolist(), sides[::2], sides[1::2], strict=True)
+    return tuple(ComparedPair(*pair) for pair in pairs)
 
 
 def predict_preferences(

@@ -15,23 +15,24 @@ import torch
 
 from prefrl.checkpoints import load_checkpoint, save_checkpoint
 from prefrl.config_io import config_to_dict
-from prefrl.control.build import make_device, make_learner
+from prefrl.control.build import make_learner
 from prefrl.control.config import TrainConfig
 from prefrl.control.evaluation import EpisodeReturns, MakeEnv
 from prefrl.control.pace import Row
 from prefrl.control.reward_files import save_reward_model
-from prefrl.control.run_clock import RunClock
 from prefrl.control.run_settings import check_same_settings, run_name
-from prefrl.control.stop_signals import stop_signals
 from prefrl.control.trainer import Trainer
 from prefrl.control.training_loop import TrainingLoop
 from prefrl.cpu import use_cpu
+from prefrl.devices import make_device
 from prefrl.diagnostics import drop_sessions_after, save_session
 from prefrl.errors import UsageError
+from prefrl.runs.clock import RunClock
 from prefrl.runs.lock import sole_trainer
 from prefrl.runs.log import RunFolder
 from prefrl.runs.provenance import provenance
 from prefrl.runs.status import State, StatusWriter
+from prefrl.runs.stop_signals import stop_signals
 from prefrl.schedules import passes_multiple
 from prefrl.store.feedback_store import FeedbackStore
 

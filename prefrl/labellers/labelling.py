@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from prefrl.errors import UsageError
 from prefrl.feedback import (
     Answer,
-    Kind,
     Purpose,
     Query,
     Remark,
@@ -23,26 +21,11 @@ from prefrl.feedback import (
     check_answer,
     make_id,
 )
+from prefrl.labellers.receipts import AnswerRefused, Receipt
 from prefrl.store.feedback_store import Counts, FeedbackStore
-
-
-class AnswerRefused(UsageError):
-    """An answer that will not be taken however often it is sent; every other error may pass."""
-
 
 LOOKAHEAD = 20
 """Open queries looked at beyond those wanted, since others may take some of them meanwhile."""
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What became of an answer: it is on disk."""
-
-    answer: Answer
-    counts: bool
-    """False where it came too late: another answer stood or the query was closed; kept, never fitted."""
-    known: bool
-    """Whether it had been stored before: the same words, sent again."""
 
 
 class Labelling:
@@ -257,25 +240,3 @@ class Labelling:
     def _said(self, query_id: str) -> list[Answer]:
         said = self.store.answers(self.run, query_ids=[query_id])
         return [one for one in said if one.labeller == self.labeller]
-
-
-def query_value(query: Query, screen: Value, shown: Sequence[int]) -> Value:
-    """A value in the query's order of items from one in the order on the screen.
-
-    A pair's is P(what stands left on the screen is better), a ranking's the places on the screen, best first.
-    """
-    if screen is None or query.kind not in (Kind.PAIR, Kind.RANKING):
-        return screen
-    if query.kind is Kind.PAIR:
-        assert isinstance(screen, float | int)
-        return float(screen) if tuple(shown) == (0, 1) else 1.0 - float(screen)
-    assert isinstance(screen, tuple)
-    return tuple(shown[int(place)] for place in screen)
-
-
-def screen_value(query: Query, value: Value, shown: Sequence[int]) -> Value:
-    """The inverse of ``query_value``: what was said, in the order on the screen."""
-    if value is None or query.kind is not Kind.RANKING:
-        return query_value(query, value, shown)  # swapping a pair's sides twice changes nothing
-    assert isinstance(value, tuple)
-    return tuple(list(shown).index(int(item)) for item in value)

@@ -42,11 +42,12 @@ class LabellerStatistics:
     """Share of gold queries answered as expected."""
     gold_answers: int
     agreement: Interval
-    """Share of other labellers' answers to the same pairs that are the same."""
+    """Share of other labellers' answers to the same queries that are the same."""
     shared: int
     """Answers of others that it was compared with."""
     reliability: float
-    """P(answer is right) by Dawid and Skene's model; NaN with fewer than 20 pairs shared."""
+    """P(answer is right) by Dawid and Skene's model; NaN with fewer than 20 queries shared, and for rankings
+    and ratings, which have too many answers for it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class LabellingStatistics:
     pairs: tuple[PairAgreement, ...]
     """First and second are places in ``labellers``."""
     alpha: Interval
-    """Krippendorff's, left < equal < right, over the pairs that two or more have answered."""
+    """Krippendorff's, over what two or more have answered: ordinal for left < equal < right, for likes and
+    ratings; of rankings, whether the whole order is the same."""
 
 
 def labelling_statistics(
@@ -73,18 +75,19 @@ def labelling_statistics(
     """
     people = len(table.labellers)
     used = table.purpose != str(Purpose.PRACTICE)
-    compared = used & ~np.isnan(table.preference)
-    side = np.sign(table.preference - 0.5)
-    pairs = pairwise_agreement(table.query[compared], table.labeller[compared], side[compared])
+    compared = used & ~np.isnan(table.grade)
+    units, grades = table.query[compared], table.grade[compared]
+    pairs = pairwise_agreement(units, table.labeller[compared], grades)
     consistent, golden = _consistency(table), _gold(table, expected)
-    reliability = _reliability(table, compared, side)
+    reliability = _reliability(table, compared)
     found = [
         _one(table, number, used, consistent[number], golden[number], pairs, float(reliability[number]))
         for number in range(people)
     ]
     order = sorted(range(people), key=lambda number: (-found[number].answers, table.labellers[number]))
     place = {number: rank for rank, number in enumerate(order)}
-    alpha = krippendorff_alpha(table.query[compared], side[compared], level="ordinal", rng=rng)
+    ranked = bool((table.kind[compared] == str(Kind.RANKING)).any())
+    alpha = krippendorff_alpha(units, grades, level="nominal" if ranked else "ordinal", rng=rng)
     return LabellingStatistics(
         tuple(found[number] for number in order),
         tuple(PairAgreement(place[one.first], place[one.second], one.shared, one.alike) for one in pairs),
@@ -95,8 +98,13 @@ def labelling_statistics(
 def same_answer(kind: str, first: str, again: str, *, turned: bool = False) -> bool:
     """Whether two answers, as JSON, say the same; ``turned`` where the second query has the items reversed.
 
-    Of pairs the side counts, not how clearly; of everything else all of it.
+    Of pairs the side counts, not how clearly; of ratings one step more or less is the same; of everything
+    else all of it.
     """
+    if kind == str(Kind.RATING):
+        return abs(int(first) - int(again)) <= 1
+    if kind == str(Kind.RANKING) and turned:
+        again = json.dumps([len(json.loads(again)) - 1 - place for place in json.loads(again)])
     if kind != str(Kind.PAIR):
         return first == again
     before, after = float(first) - 0.5, float(again) - 0.5
@@ -173,15 +181,16 @@ def _gold(table: AnswerTable, expected: Mapping[str, Value]) -> list[tuple[int, 
     return counts
 
 
-def _reliability(table: AnswerTable, compared: BoolArray, side: FloatArray) -> FloatArray:
-    """By Dawid and Skene's model, over the pairs that two or more have answered: [labellers]."""
+def _reliability(table: AnswerTable, compared: BoolArray) -> FloatArray:
+    """By Dawid and Skene's model, over the pairs or likes that two or more have answered: [labellers]."""
     people = len(table.labellers)
+    compared = compared & np.isin(table.kind, [str(Kind.PAIR), str(Kind.LIKE)])
     answered = np.bincount(table.query[compared], minlength=len(table.query_ids))
     shared = compared & (answered[table.query] >= 2)
     if not shared.any():
         return np.full(people, np.nan)
     _, units = np.unique(table.query[shared], return_inverse=True)
-    who, said = table.labeller[shared], (side[shared] + 1).astype(np.int64)
+    who, said = table.labeller[shared], (table.grade[shared] + 1).astype(np.int64)
     found = np.full(people, np.nan)
     reliability = fit_dawid_skene(units, who, said, classes=3).reliability
     found[: len(reliability)] = reliability

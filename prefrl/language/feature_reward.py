@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from prefrl.bootstrap import FloatArray, Interval
 from prefrl.ensemble import RewardEnsemble
 from prefrl.errors import UsageError
+from prefrl.feedback_sets import FeedbackSet
 from prefrl.fit_config import FitConfig
-from prefrl.fitting import FeedbackSet, RewardFitter
+from prefrl.fitting import RewardFitter
 from prefrl.likelihoods import agreement, pair_log_likelihood_loss
 from prefrl.member_layers import MemberLinear, SharedLinear
 from prefrl.statistics import wilson_interval

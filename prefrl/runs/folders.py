@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from prefrl.errors import UsageError
 from prefrl.runs.log import CONFIG, RunFolder
-from prefrl.texts.response_files import holds_texts
+from prefrl.texts.response_files import is_collection
 
 FloatArray = NDArray[np.float64]
 
@@ -71,13 +71,21 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
             raise UsageError(f"{path} is no folder: name a run folder, such as runs/demo")
         inside = [sorted(path.glob(pattern)) for pattern in (CONFIG, f"*/{CONFIG}", f"*/*/{CONFIG}")]
         folders = [config.parent for config in next((configs for configs in inside if configs), [])]
-        folders = [folder for folder in folders if not holds_texts(folder)]
+        folders = [folder for folder in folders if not _is_collection(folder)]
         if not folders:
             raise UsageError(f"{path} is no run folder: neither it nor the folders in it hold a {CONFIG}")
         found.update({folder.resolve(): folder for folder in folders})
     if not found:
         raise UsageError("no run to report: name run folders, such as runs/demo")
     return list(found.values())
+
+
+def _is_collection(folder: Path) -> bool:
+    """Whether a folder holds texts alone; one that cannot be read is for `read_run` to complain about."""
+    try:
+        return is_collection(RunFolder.open(folder).config)
+    except UsageError:
+        return False
 
 
 def read_run(path: Path) -> Run:
@@ -101,7 +109,7 @@ def read_run(path: Path) -> Run:
         reward=reward,
         teacher=str(config.get("teacher", "unknown")) if learned else "",
         labels=int(_setting(config, "labels", path)) if learned else 0,
-        agent=str(config.get("agent", "ppo")),
+        agent=str(config.get("agent") or config.get("algorithm", "ppo")),
         seed=int(_setting(config, "seed", path)),
         steps_planned=_setting(config, "steps", path),
         settings=_flatten(settings, _INCIDENTAL | (set() if learned else _ONLY_WHERE_A_REWARD_IS_LEARNED)),

@@ -26,7 +26,7 @@ COMMIT_VARIABLE = "PREFRL_COMMIT"
 def provenance() -> dict[str, Any]:
     """`commit`, `versions` of the packages that are installed, `python`, `platform` and `cores`."""
     return {
-        "commit": git_commit(Path(__file__).resolve().parents[1]) or os.environ.get(COMMIT_VARIABLE),
+        "commit": git_commit(Path(__file__).resolve().parents[2]) or os.environ.get(COMMIT_VARIABLE),
         "versions": package_versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),

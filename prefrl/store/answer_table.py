@@ -36,6 +36,9 @@ class AnswerTable:
     """The value as JSON, the same text for the same value of a kind; empty for a skip."""
     preference: FloatArray
     """Of pairs P(item 0 is better); NaN for skips and other kinds."""
+    grade: FloatArray
+    """What was said as one number: of pairs the side, -1, 0 or 1 for item 0; of likes 0 or 1; of ratings 1 to
+    10; of rankings a number for each order, which has no order of its own; NaN for skips and marks."""
     seconds: FloatArray
     """NaN where unknown."""
     first_shown: IntArray
@@ -81,11 +84,23 @@ def read_answer_table(connection: Connection, run: str) -> AnswerTable:
         purpose=np.array(purposes, np.str_),
         said=said,
         preference=preference,
+        grade=_grades(np.array(kinds, np.str_), said, preference),
         seconds=np.array([np.nan if one is None else one for one in seconds], np.float64),
         first_shown=np.where(order == "[0, 1]", 0, np.where(order == "[1, 0]", 1, -1)),
         late=np.array([pair in late for pair in zip(ids, labellers, strict=True)], np.bool_),
         repeats=_repeats(connection, run, query_codes),
     )
+
+
+def _grades(kind: NDArray[np.str_], said: NDArray[np.str_], preference: FloatArray) -> FloatArray:
+    grade = np.sign(preference - 0.5)
+    liked, rated, ranked = (
+        (kind == str(one)) & (said != "") for one in (Kind.LIKE, Kind.RATING, Kind.RANKING)
+    )
+    grade[liked] = said[liked] == "true"
+    grade[rated] = said[rated].astype(np.float64)
+    grade[ranked] = np.unique(said[ranked], return_inverse=True)[1]
+    return grade
 
 
 def _columns(rows: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -19,6 +19,8 @@ class Counts:
     open: int  # training queries that nobody has answered or closed
     missing: int  # answers that training queries still want until `overlap` labellers have answered each
     other_answers: int  # current answers to gold, repeated and practice queries
+    check_labels: int = 0  # those of them that are no skips, without practice
+    check_skips: int = 0  # those that are, likewise
 
 
 class Counter:
@@ -45,21 +47,27 @@ def count_labels(connection: Connection, run: str, *, overlap: int) -> Counts:
     of_run = (queries.c.run == run, is_training)
     view = current_answers
     answered = (
-        select(is_training, view.c.value.is_(None), func.count())
+        select(queries.c.purpose, view.c.value.is_(None), func.count())
         .select_from(view.join(queries, queries.c.id == view.c.query_id))
         .where(queries.c.run == run, not_(came_late(view)))
-        .group_by(is_training, view.c.value.is_(None))
+        .group_by(queries.c.purpose, view.c.value.is_(None))
     )
     untouched = is_open(labeller=None, now=None, overlap=1)
     wanting = is_open(labeller=None, now=None, overlap=overlap)
     wanted = select(func.coalesce(func.sum(overlap - answers_in_time()), 0)).select_from(queries)
     asked = select(func.count()).select_from(queries).where(*of_run)
-    groups = {(bool(row[0]), bool(row[1])): row[2] for row in connection.execute(answered)}
+    groups = {(Purpose(row[0]), bool(row[1])): row[2] for row in connection.execute(answered)}
+    checks = [
+        sum(groups.get((purpose, skip), 0) for purpose in (Purpose.GOLD, Purpose.REPEAT))
+        for skip in (False, True)
+    ]
     return Counts(
         queries=connection.execute(asked).scalar_one(),
-        labels=groups.get((True, False), 0),
-        skips=groups.get((True, True), 0),
+        labels=groups.get((Purpose.TRAINING, False), 0),
+        skips=groups.get((Purpose.TRAINING, True), 0),
         open=connection.execute(asked.where(untouched)).scalar_one(),
         missing=connection.execute(wanted.where(*of_run, wanting)).scalar_one(),
-        other_answers=groups.get((False, False), 0) + groups.get((False, True), 0),
+        other_answers=sum(number for (purpose, _), number in groups.items() if purpose != Purpose.TRAINING),
+        check_labels=checks[False],
+        check_skips=checks[True],
     )

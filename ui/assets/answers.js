@@ -1,6 +1,6 @@
 // "My answers": everything this labeller has said, newest first, ten to a page; one is chosen to be seen again.
 
-import { SAID } from "./view.js";
+import { said } from "./kinds.js";
 
 const STILL = 72; // pixels that a still is high
 
@@ -10,7 +10,7 @@ export class Answers {
     this.client = client;
   }
 
-  // Resolves to the pair that was chosen, or null.
+  // Resolves to the query that was chosen, or null.
   async choose() {
     const starts = [null]; // where each page begins that was seen
     for (;;) {
@@ -35,11 +35,12 @@ export class Answers {
     const stills = document.createElement("span");
     stills.className = "stills";
     if (pair.ready) for (const note of pair.clips) stills.append(this.still(note));
-    const said = document.createElement("span");
-    said.textContent = pair.ready ? words(pair) : `${words(pair)} (its clips are being drawn again: look a little later)`;
+    const words = document.createElement("span");
+    words.textContent = said(pair.kind, pair.value);
+    if (!pair.ready) words.textContent += " (its clips are being drawn again: look a little later)";
     const when = document.createElement("time");
     if (pair.answered_at) when.textContent = new Date(pair.answered_at * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "short" });
-    button.append(stills, said, when);
+    button.append(stills, words, when);
     button.addEventListener("click", () => {
       choose();
       this.dialogs.dialog.close("chosen");
@@ -64,11 +65,6 @@ export class Answers {
     );
     return canvas;
   }
-}
-
-function words(pair) {
-  const answer = Array.isArray(pair.value) ? undefined : SAID[pair.value];
-  return answer ?? String(pair.value);
 }
 
 function heading(page, number) {

@@ -1,12 +1,13 @@
 // What opens above the page: instructions, the flashing warning, the keys, a note on a broken clip.
 
-import { ACTIONS, keyOf } from "./keys.js";
+import { keyOf } from "./keys.js";
 
 const WARNED = "prefrl:warned";
 const READ = "prefrl:instructions:";
 
 export class Dialogs {
-  constructor(root, keys, settings) {
+  constructor(root, keys, kind, settings) {
+    this.kind = kind;
     this.dialog = root.querySelector("dialog");
     this.keys = keys;
     this.settings = settings;
@@ -29,7 +30,7 @@ export class Dialogs {
       localStorage.setItem(WARNED, "1");
     }
     const { task, labeller, version } = this.settings;
-    const stamp = `${READ}${task}:${labeller}`;
+    const stamp = `${READ}${task}${this.kind.name === "pair" ? "" : `/${this.kind.name}`}:${labeller}`;
     if (Number(localStorage.getItem(stamp)) < version) {
       await this.help();
       localStorage.setItem(stamp, String(version));
@@ -45,23 +46,23 @@ export class Dialogs {
 
   // What keys do here, where clips or texts are compared.
   actions() {
-    if (!this.settings.text) return ACTIONS;
-    return ACTIONS.map((action) => ({ ...action, words: action.inTexts ?? action.words })).filter(({ words }) => words);
+    if (!this.settings.text) return this.keys.actions;
+    return this.keys.actions.map((action) => ({ ...action, words: action.inTexts ?? action.words })).filter(({ words }) => words);
   }
 
   help() {
     const lines = this.settings.instructions.split("\n").filter(Boolean).map(paragraph);
     const list = document.createElement("dl");
-    for (const { name, words } of this.actions()) {
+    for (const { name, words, also } of this.actions()) {
       const term = document.createElement("dt");
       const key = document.createElement("kbd");
-      key.textContent = this.keys.label(name);
+      key.textContent = also ? `${this.keys.label(name)} or ${also.toUpperCase()}` : this.keys.label(name);
       term.append(key);
       const meaning = document.createElement("dd");
       meaning.textContent = words;
       list.append(term, meaning);
     }
-    return this.show(this.settings.text ? "Which response is better?" : "Which clip is better?", [...lines, list]);
+    return this.show(this.settings.text ? "Which response is better?" : this.kind.question, [...lines, list]);
   }
 
   // Resolves to a text, or null where the labeller thought better of it.

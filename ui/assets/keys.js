@@ -1,13 +1,7 @@
 // Which key does what: the paper's arrows by default, changeable, with an off switch.
 
 // `inTexts` says what an action is where texts are compared; "" where it is nothing there.
-export const ACTIONS = [
-  { name: "left", words: "Left is better", key: "ArrowLeft" },
-  { name: "slightly-left", words: "Left is slightly better", key: "Shift+ArrowLeft" },
-  { name: "equal", words: "Both are equal", key: "ArrowUp" },
-  { name: "slightly-right", words: "Right is slightly better", key: "Shift+ArrowRight" },
-  { name: "right", words: "Right is better", key: "ArrowRight" },
-  { name: "skip", words: "Cannot tell", key: "ArrowDown" },
+const TOOLS = [
   { name: "back", words: "Back to the last answer", key: "Backspace" },
   { name: "withdraw", words: "Take the shown answer back", key: "Delete" },
   { name: "keep", words: "Keep the shown answer", key: "Enter" },
@@ -24,30 +18,33 @@ const STORED = "prefrl:keys";
 const NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", " ": "Space" };
 
 export class Keys {
-  constructor(storage) {
+  // kind: of what is asked; its answers come before what can be done on every page.
+  constructor(storage, kind) {
     this.storage = storage;
+    this.actions = [...kind.actions, ...TOOLS.map((tool) => ({ ...tool, words: kind.toolWords?.[tool.name] ?? tool.words }))];
     const saved = read(storage);
     this.on = saved.on ?? true;
-    this.keys = Object.fromEntries(ACTIONS.map(({ name, key }) => [name, saved.keys?.[name] ?? key]));
+    this.keys = Object.fromEntries(this.actions.map(({ name, key }) => [name, saved.keys?.[name] ?? key]));
   }
 
   // The action of a key press; undefined for none, for a repeat, and for keys meant for a field or the browser.
   action(event) {
     if (!this.on || event.repeat || event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return undefined;
     const pressed = keyOf(event);
-    return ACTIONS.find(({ name }) => this.keys[name] === pressed)?.name;
+    const action = this.actions.find(({ name }) => this.keys[name] === pressed) ?? this.actions.find(({ also }) => also === pressed);
+    return action?.name;
   }
 
   // Gives an action a key; the action that had it gets the other's in exchange.
   set(name, key) {
-    const other = ACTIONS.find((action) => this.keys[action.name] === key);
+    const other = this.actions.find((action) => this.keys[action.name] === key);
     if (other) this.keys[other.name] = this.keys[name];
     this.keys[name] = key;
     this.save();
   }
 
   reset() {
-    this.keys = Object.fromEntries(ACTIONS.map(({ name, key }) => [name, key]));
+    this.keys = Object.fromEntries(this.actions.map(({ name, key }) => [name, key]));
     this.save();
   }
 
@@ -56,13 +53,15 @@ export class Keys {
     this.save();
   }
 
+  // The key of an action in words; "" where it has none.
   label(name) {
-    const parts = this.keys[name].split("+");
+    const parts = (this.keys[name] ?? "").split("+");
     return parts.map((part) => NAMES[part] ?? (part.length === 1 ? part.toUpperCase() : part)).join("+");
   }
 
   save() {
-    this.storage.setItem(STORED, JSON.stringify({ on: this.on, keys: this.keys }));
+    const keys = { ...read(this.storage).keys, ...this.keys }; // those of other kinds stay as they are
+    this.storage.setItem(STORED, JSON.stringify({ on: this.on, keys }));
   }
 }
 

@@ -48,6 +48,14 @@ export class Player {
     this.draw();
   }
 
+  // Shows what the reward network sees, or no longer; returns whether there are such pictures.
+  toggleNetwork() {
+    const pictures = this.clips.some((clip) => clip.network);
+    this.asNetwork = pictures && !this.asNetwork;
+    this.draw(true);
+    return pictures;
+  }
+
   get rate() {
     return this.clips[0].note.frames_per_second;
   }

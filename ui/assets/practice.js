@@ -1,6 +1,6 @@
 // Pairs to learn on before the first answer: each is judged, none of them counts, all can be skipped.
 
-import { SAID } from "./view.js";
+import { said } from "./kinds.js";
 
 const OVER = "prefrl:practised:";
 
@@ -64,6 +64,6 @@ export class Practice {
 // "Slightly" is as good as "clearly": the side is what matters.
 function verdict(value, expected) {
   if (expected === null) return "Thank you.";
-  if (value !== null && Math.sign(value - 0.5) === Math.sign(expected - 0.5)) return `As expected: ${SAID[expected]}.`;
-  return `Expected: ${SAID[expected]}. You said: ${SAID[value]}.`;
+  if (value !== null && Math.sign(value - 0.5) === Math.sign(expected - 0.5)) return `As expected: ${said("pair", expected)}.`;
+  return `Expected: ${said("pair", expected)}. You said: ${said("pair", value)}.`;
 }

@@ -31,7 +31,9 @@ class RewardPage {
     this.button("pause").onclick = () => this.pause(!this.player.paused);
     this.button("overlay").onclick = () => this.overlay(!this.player.asNetwork);
     this.at(0);
-    if (this.sides.some((side) => !side.note)) return;
+    const drawn = this.sides.every((side) => side.note);
+    for (const place of this.places) place.querySelector("canvas").style.display = drawn ? "" : "none";
+    if (!drawn) return;
     const clips = await Promise.all(this.sides.map((side) => this.load(side)));
     this.button("overlay").hidden = !clips.every((clip) => clip.network);
     this.player.show(clips);

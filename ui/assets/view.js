@@ -1,19 +1,11 @@
 // What the labelling page shows around its clips: sentences, numbers, buttons.
 
-export const VALUES = { left: 1, "slightly-left": 0.75, equal: 0.5, "slightly-right": 0.25, right: 0, skip: null };
-
-export const SAID = {
-  1: "left is better",
-  0.75: "left is slightly better",
-  0.5: "both are equal",
-  0.25: "right is slightly better",
-  0: "right is better",
-  null: "cannot tell",
-};
+import { said } from "./kinds.js";
 
 export class View {
-  constructor(root) {
+  constructor(root, kind) {
     this.root = root;
+    this.kind = kind;
     this.page = root.querySelector(".label-page");
   }
 
@@ -22,15 +14,16 @@ export class View {
   }
 
   // The page as its state is: see LabelPage for the names.
-  render({ status, current, place, past, saved, late, waiting, times, keys, player, idle }) {
+  render({ status, current, past, saved, late, waiting, times, keys, player, idle }) {
+    const { place } = past;
     this.page.classList.toggle("empty", !current);
     this.page.classList.toggle("looking-back", place > 0);
-    this.say("state", idle ? "Are you still there? Press a key to go on." : sentence(status, current));
+    this.say("state", idle ? "Are you still there? Press a key to go on." : sentence(status, current, this.kind.noun));
     this.say("mine", mine(saved, waiting, late));
-    this.say("past", place ? `You said: ${SAID[current.value]}. Answer again to change it.` : "");
+    this.say("past", place ? `You said: ${said(current.kind, current.value)}. Answer again to change it.` : "");
     this.renderProgress(status, times);
-    this.renderAnswers(current, place, keys);
-    this.renderTools(place, past, player);
+    this.renderKeys(keys);
+    this.renderTools(past, player);
   }
 
   renderProgress(status, times) {
@@ -42,24 +35,21 @@ export class View {
     this.say("rate", rate(times));
   }
 
-  renderAnswers(current, place, keys) {
+  renderKeys(keys) {
     for (const button of this.root.querySelectorAll("button[data-action]")) {
-      const { action } = button.dataset;
       const hint = button.querySelector("kbd");
-      if (hint) hint.textContent = keys.on ? keys.label(action) : "";
-      if (action in VALUES) {
-        button.disabled = !current;
-        press(button, place > 0 && current?.value === VALUES[action]);
-      }
+      if (!hint) continue;
+      const key = keys.on ? keys.label(button.dataset.key ?? button.dataset.action) : "";
+      hint.textContent = key === hint.previousElementSibling.textContent ? "" : key; // a rating is its own key
     }
   }
 
-  renderTools(place, past, player) {
+  renderTools(past, player) {
     if (player.moves) this.button("pause").querySelector("span").textContent = player.paused ? "Play" : "Pause";
     press(this.button("slow"), player.speed < 1);
     press(this.button("network"), player.asNetwork);
-    this.button("back").disabled = place >= past.length;
-    for (const name of ["withdraw", "keep"]) this.button(name).hidden = !place;
+    this.button("back").disabled = past.place >= past.length;
+    for (const name of ["withdraw", "keep"]) this.button(name).hidden = !past.place;
   }
 
   button(action) {
@@ -72,14 +62,14 @@ function press(button, pressed) {
 }
 
 // What the run is doing, and why there is nothing to look at where that is so.
-function sentence(status, current) {
+function sentence(status, current, noun) {
   if (!status) return "Looking for the run …";
   if (current || status.state === "finished") return status.sentence;
   if (status.labels >= status.budget) return `All ${status.budget} labels are given. Thank you! ${status.sentence}`;
   if (status.state === "texts") return textSentence(status);
   if (status.problem) return `A clip cannot be drawn: ${status.problem} ${status.sentence}`;
-  if (status.undrawn > 0) return `Drawing ${status.undrawn} pairs for you … ${status.sentence}`;
-  return `No pair is open for you now: the agent makes new ones while it trains, or others have them. ${status.sentence}`;
+  if (status.undrawn > 0) return `Drawing ${status.undrawn} more for you … ${status.sentence}`;
+  return `No ${noun} is open for you now: the agent makes new ones while it trains, or others have them. ${status.sentence}`;
 }
 
 function textSentence(status) {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from prefrl.control.pace import Row
+Row = dict[str, Any]
+"""Of metrics."""
 
 
 class RunClock:

@@ -1,0 +1,1 @@
+"""Tasks for small language models: procedural, exact, seeded; each in a file of its own."""
