@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,14 +15,17 @@ from torch import Tensor
 from prefrl.ensemble import RewardEnsemble
 from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Source
+from prefrl.language.assessment import answer_probability, assess_text_reward
 from prefrl.language.bench import make_bench
-from prefrl.language.config import LanguageConfig
+from prefrl.language.config import LanguageConfig, TeacherName
 from prefrl.language.preferences import TextPreferences
 from prefrl.language.responses import encode_responses
 from prefrl.language.reward_network import ResponseTable, RewardTransformer, make_reward_ensemble
 from prefrl.language.tokenizers import SymbolTokenizer
 from prefrl.language.value_model import make_value_model
 from prefrl.store.feedback_store import FeedbackStore
+from prefrl.teacher_config import SCRIPTED_TEACHERS
+from prefrl.teachers import TEACHER_NAMES, make_teacher
 from prefrl.texts.response_files import read_responses
 
 CPU = torch.device("cpu")
@@ -180,6 +184,33 @@ def test_a_saved_state_comes_back_with_its_texts_or_says_what_is_missing(tmp_pat
         (tmp_path / "responses.jsonl").write_text("")
         with pytest.raises(UsageError, match=r"is not in .*: restore responses.jsonl"):
             preferences(tmp_path, config(), store).load_state_dict(state)
+
+
+def test_the_best_agreement_is_that_of_who_knows_the_gold_score() -> None:
+    rng = np.random.default_rng(0)
+    gold = rng.random(400)
+    for teacher in ("oracle", "noisy", "mistake"):
+        found = assess_text_reward(3.0 * gold - 1.0, gold, 4, teacher)
+        assert found["expected_agreement"] == pytest.approx(found["best_agreement"])
+        assert found["reward_correlation"] == pytest.approx(1.0)
+    assert assess_text_reward(gold, gold, 4, "oracle")["best_agreement"] == 1.0
+    assert assess_text_reward(gold, gold, 4, "mistake")["best_agreement"] == pytest.approx(0.9)
+    against = assess_text_reward(-gold, gold, 4, "mistake")
+    assert against["expected_agreement"] == pytest.approx(0.1)
+
+
+def test_a_noisy_teacher_answers_as_often_as_its_formula_says() -> None:
+    rng = np.random.default_rng(0)
+    gold = rng.random((20_000, 2))
+    answers = make_teacher("noisy", rng).answer(gold[:, :1], gold[:, 1:], candidate_std=float(gold.std()))
+    chance = answer_probability(SCRIPTED_TEACHERS["noisy"], gold[:, 0] - gold[:, 1], float(gold.std()))
+    for low in (0.1, 0.3, 0.5, 0.7):
+        near = (chance >= low) & (chance < low + 0.2)
+        assert answers[near].mean() == pytest.approx(chance[near].mean(), abs=0.03)
+
+
+def test_the_teachers_that_can_be_named_are_those_of_the_core() -> None:
+    assert get_args(TeacherName) == TEACHER_NAMES
 
 
 def values(start: str, ensemble: RewardEnsemble | None) -> Tensor:

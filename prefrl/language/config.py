@@ -27,6 +27,7 @@ Algorithm = Literal[
     "rejection",
 ]
 Reward = Literal["verifiable", "learned", "random"]
+TeacherName = Literal["oracle", "mistake", "noisy", "skip", "myopic", "equal", "shuffled", "human"]
 
 ON_PREFERENCES: Final = ("reward", "dpo", "ipo", "kto")
 """Algorithms that take comparisons and nothing else."""
@@ -208,8 +209,8 @@ class LanguageConfig:
     """What improves on the warm start; ``sft`` is more of it, ``reward`` fits a reward model alone."""
     reward: Reward = "verifiable"
     """What is maximised: the task's own score, a reward learned from comparisons, or noise (a control)."""
-    teacher: str = "oracle"
-    """Who compares: a scripted teacher, ``shuffled`` (a control), or ``human``, in the browser."""
+    teacher: TeacherName = "oracle"
+    """Who compares: a scripted teacher, ``shuffled`` (a control), or a person through the store."""
     labels: int = 2_000
     """Comparisons at most, where any are asked for."""
     steps: int = 40_000

@@ -20,6 +20,7 @@ from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Source, make_id
 from prefrl.feedback_sets import FeedbackSet
 from prefrl.fitting import RewardFitter
+from prefrl.language.assessment import assess_text_reward
 from prefrl.language.bench import Bench, Row
 from prefrl.language.completions import CHUNK
 from prefrl.language.responses import Responses
@@ -27,7 +28,6 @@ from prefrl.language.reward_network import ResponseTable
 from prefrl.likelihoods import centring_penalty, pair_log_likelihood_loss
 from prefrl.queries import DisagreementQueries, QuerySelector, RandomQueries
 from prefrl.schedules import labels_due
-from prefrl.statistics import spearman
 from prefrl.store.feedback_store import FeedbackStore
 from prefrl.teachers import make_teacher
 from prefrl.texts.response_files import Response, append_responses, prompt_id, read_responses
@@ -171,14 +171,14 @@ class TextPreferences:
         return torch.cat(parts) * responses.mask
 
     def assess(self, *, prompts: int = 64, copies: int = 4) -> Row:
-        """Rank correlation of learned and gold score over fresh responses; the policy never sees it."""
+        """:func:`prefrl.language.assessment.assess_text_reward` over fresh responses of the policy."""
         rng = np.random.default_rng([self.config.seed, 2, len(self.asked)])
         state = self.bench.generator.get_state()
         written = self.bench.write(self.bench.task.prompts("train", prompts, rng), copies=copies)
         self.bench.generator.set_state(state)
         gold = self._gold(written.prompts, written.completions)
         learned = self.score(written).reshape(len(written), -1).sum(1).double().cpu().numpy()
-        return {"reward_correlation": spearman(learned, gold)}
+        return assess_text_reward(learned, gold, copies, self.config.teacher)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but what already lies in the store and in the file of responses."""

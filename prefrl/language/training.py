@@ -217,7 +217,15 @@ class _Session:
         }
 
 
-_REPORTED = ("agreement", "reward_correlation", "skips", "kl_per_token", "fit_validation_loss")
+_REPORTED = (
+    "agreement",
+    "reward_correlation",
+    "expected_agreement",
+    "best_agreement",
+    "skips",
+    "kl_per_token",
+    "fit_validation_loss",
+)
 
 
 def _figures(before: TextEvaluation, after: TextEvaluation, best_gold: float | None) -> dict[str, Any]:
