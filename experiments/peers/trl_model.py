@@ -76,7 +76,7 @@ def make_clock(warm_up: int) -> Any:
     class Clock(TrainerCallback):
         started = ended = 0.0
 
-        def on_step_end(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
             self.ended = time.perf_counter()
             if state.global_step == warm_up:
                 self.started = self.ended
