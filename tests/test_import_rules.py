@@ -73,6 +73,7 @@ FORBIDDEN_OUTSIDERS = {
     LANGUAGE: {"stable_baselines3"} | SIMULATORS,
 }
 LOOKED_FOR = {"glfw", "imageio_ffmpeg", "playwright"}  # used where they are present, done without elsewhere
+PEERS = "experiments.peers."  # scripts for environments of their own
 HEAVY = {"streamlit", "transformers", "ray", "psycopg"}
 
 
@@ -162,7 +163,8 @@ def broken_rooms(imports: list[Import]) -> Iterator[str]:
 
 def scattered_packages(imports: list[Import]) -> Iterator[str]:
     for heavy in sorted(HEAVY):
-        folders = {room_of(found.importer) for found in imports if found.target.partition(".")[0] == heavy}
+        importers = {found.importer for found in imports if found.target.partition(".")[0] == heavy}
+        folders = {room_of(importer) for importer in importers if not importer.startswith(PEERS)}
         if len(folders) > 1:
             yield f"{heavy} is imported in more than one place: {', '.join(sorted(folders))}"
 
@@ -284,6 +286,8 @@ def test_imports_that_the_rules_allow_are_not_reported(tmp_path: Path) -> None:
 
 def test_a_heavy_package_in_two_places_is_reported(tmp_path: Path) -> None:
     write_sources(tmp_path, {"ui/app.py": "import streamlit", "experiments/serve.py": "import streamlit.web"})
+    write_sources(tmp_path, {"experiments/peers/other.py": "import transformers"})
+    write_sources(tmp_path, {"prefrl/language/models.py": "import transformers"})
     assert find_violations(tmp_path) == ["streamlit is imported in more than one place: experiments, ui"]
 
 
