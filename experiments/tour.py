@@ -31,7 +31,7 @@ SECONDS_TO_DRAW = 2.0
 """Charts and pictures come after the page has come to rest."""
 SIGN_IN = "/prefrl/sign-in"
 UNDER_WAY = "being drawn|being fitted"
-TALLEST = 2000
+TALLEST = 2600
 """Pages are shown whole, but for what goes on for longer, in pixels."""
 
 

@@ -148,7 +148,8 @@ def alarm_rows(sessions: Sequence[SessionReport]) -> Rows:
 def alarm_chart() -> Spec:
     """Evidence on a logarithmic scale with the line at which the alarm rings; the data come beside it."""
     x = {"field": "step", "type": "quantitative", "title": "steps", "axis": {"format": "~s", "tickCount": 6}}
-    y = {"field": "evidence", "type": "quantitative", "title": "evidence", "scale": {"type": "log"}}
+    y: Spec = {"field": "evidence", "type": "quantitative", "title": "evidence", "scale": {"type": "log"}}
+    y["axis"] = {"values": [10.0**power for power in range(-2, 7)], "format": "~g"}
     tip = [
         {"field": "step", "format": ",.6~g"},
         {"field": "evidence", "format": ".3~g"},

@@ -134,7 +134,7 @@ def _agreement(found: Diagnostics) -> None:
 
 def _calibration(found: Diagnostics) -> None:
     answers = [one for session in found.sessions for one in session.answers]
-    st.markdown("**Calibration**: what was predicted, and what was answered", help="On all fresh answers.")
+    st.markdown("**Calibration**", help="What was predicted, and what was answered, on all fresh answers.")
     if not answers:
         st.caption("No fresh answer has been judged yet.")
         return

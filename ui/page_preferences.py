@@ -15,12 +15,13 @@ from prefrl.texts.preference_effects import Effect, find_effects
 from prefrl.texts.votes import ANSWERS_NEEDED, Votes, read_votes
 from ui.choice import choose_run
 from ui.here import workplace
-from ui.preference_charts import curve_chart, share_chart
+from ui.preference_charts import curve_charts, share_chart
 from ui.refusals import Refusal
 from ui.text_fits import text_fits
 from ui.visitors import researchers_only
 from ui.workplace import RunView
 
+CURVE_HEIGHT = 240
 EXAMPLE = "prefrl text runs/answers --file experiments/text_examples.jsonl\nprefrl label runs"
 METHOD = """
 - One vote per pair: where several people have answered it, their mean; skips, late answers, and labellers who
@@ -118,7 +119,10 @@ def _reward(view: RunView, votes: Votes) -> None:
     st.write(reward_sentence(fit))
     if not fresh:
         st.caption(f"Fitted to {fit.answers} answers; a fit to all {votes.answers} is on its way.")
-    st.vega_lite_chart(curve_chart(fit), width="stretch")
+    charts = curve_charts(fit)
+    for place, chart in zip(st.columns(len(charts)), charts, strict=True):
+        place.vega_lite_chart(chart, width="stretch", height=CURVE_HEIGHT)
+    st.caption("Log odds against the mean text; of each feature, with the others at their means.")
 
 
 def verdict(feature: Feature, effect: Effect) -> str:

@@ -49,10 +49,10 @@ def _numbers(run: RunView) -> dict[str, Any]:
         "reward": run.settings.get("reward"),
         "teacher": run.settings.get("teacher") if learned else None,
         "seed": run.settings.get("seed"),
-        "state": describe(run, labels=labels)[1],
         "steps": status.step if status else summary.get("steps"),
         "of": run.settings.get("steps"),
         "labels": labels if learned else None,
         "budget": run.settings.get("labels") if learned else None,
         "true return": summary.get("true_return_mean"),
+        "state": describe(run, labels=labels)[1],
     }

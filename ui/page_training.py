@@ -76,7 +76,7 @@ def charts_of(series: Series, situation: Situation, settings: Mapping[str, Any])
             _chart(
                 series,
                 "Agreement",
-                {"held_out_agreement": "with held-out labels", "agreement": "with the true reward"},
+                {"held_out_agreement": "held-out labels", "agreement": "true reward"},
                 "Share predicted right: of the labels that each network's bag left out, and of fresh pairs "
                 "judged by true return, which only this page sees.",
                 limits=(0.0, 1.0),

@@ -54,16 +54,18 @@ def share_chart(effects: Sequence[Effect]) -> Spec:
     }
 
 
-def curve_chart(fit: TextFit) -> Spec:
-    """The learned reward along each feature, side by side on one scale."""
-    return {
-        "hconcat": [_curve(curve, first=place == 0) for place, curve in enumerate(fit.curves)],
-        "resolve": {"scale": {"y": "shared"}},
-        "description": "Learned reward along each feature, the others at their means",
-    }
+def curve_charts(fit: TextFit) -> list[Spec]:
+    """The learned reward along each feature, on one scale: charts to be put side by side."""
+    lowest = min(low for curve in fit.curves for low in curve.lowest)
+    highest = max(high for curve in fit.curves for high in curve.highest)
+    return [
+        _curve(curve, (lowest, highest), first=place == 0)
+        | {"description": f"Learned reward along {curve.feature}"}
+        for place, curve in enumerate(fit.curves)
+    ]
 
 
-def _curve(curve: Curve, *, first: bool) -> Spec:
+def _curve(curve: Curve, limits: tuple[float, float], *, first: bool) -> Spec:
     points = zip(curve.value, curve.reward, curve.lowest, curve.highest, strict=True)
     rows = [
         {"value": _shown(curve.feature, value), "reward": reward, "lowest": low, "highest": high}
@@ -75,23 +77,25 @@ def _curve(curve: Curve, *, first: bool) -> Spec:
         "title": _title(curve.feature),
         "scale": {"zero": False},
     }
-    title = "reward (log odds against the mean text)" if first else None
+    up = {
+        "type": "quantitative",
+        "title": "reward (log odds)" if first else None,
+        "scale": {"domain": limits},
+    }
     return {
         "data": {"values": rows},
-        "width": 220,
-        "height": 200,
         "layer": [
             {
                 "mark": {"type": "area", "opacity": 0.25, "color": COLOUR},
                 "encoding": {
                     "x": along,
-                    "y": {"field": "lowest", "type": "quantitative", "title": title},
+                    "y": up | {"field": "lowest"},
                     "y2": {"field": "highest"},
                 },
             },
             {
                 "mark": {"type": "line", "strokeWidth": 2, "tooltip": True, "color": COLOUR},
-                "encoding": {"x": along, "y": {"field": "reward", "type": "quantitative", "title": title}},
+                "encoding": {"x": along, "y": up | {"field": "reward"}},
             },
         ],
     }
