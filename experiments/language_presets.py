@@ -63,29 +63,34 @@ def language_preset(task: str, algorithm: Algorithm) -> LanguageConfig:
     config = replace(TASKS.get(task) or LanguageConfig(task=task), algorithm=algorithm)
     longest = make_task(task).longest_completion + 1
     ppo, rollout, kl = config.ppo, config.rollout, config.kl
+    # A score that can be checked may be followed fast; a learned one is right near the warm start alone.
+    learned = config.fits
+    rate = 3e-4 if learned else 1e-3
     match algorithm:
         case "ppo" | "ppo-ptx":
             rollout = replace(rollout, prompts=128, copies=2)
             # Four epochs, and a penalty in the reward (Stiennon et al. 2020; Ouyang et al. 2022).
-            ppo = replace(ppo, epochs=4, value_coefficient=0.1, normalise_advantages=True)
-            kl = KLConfig(coefficient=0.05)
+            ppo = replace(
+                ppo, epochs=4, value_coefficient=0.1, normalise_advantages=True, learning_rate=rate / 2
+            )
+            kl = KLConfig(coefficient=0.02)
         case "reinforce":
             # One step per rollout, on policy; the baseline is the mean of the prompt's kind.
             rollout = RolloutConfig(prompts=128, copies=2, baseline="archetype")
-            ppo = replace(ppo, minibatch_size=256, learning_rate=1e-3)
+            ppo = replace(ppo, minibatch_size=256, learning_rate=rate)
         case "grpo":
             rollout = GROUPS
-            ppo = replace(ppo, reduction="sequence_mean_of_means", learning_rate=1e-3)  # Shao 2024, eq. 3
+            ppo = replace(ppo, reduction="sequence_mean_of_means", learning_rate=rate)  # Shao 2024, eq. 3
         case "dr-grpo":
             # Neither the deviation nor the length divides (Liu et al. 2025).
-            ppo = replace(ppo, reduction="sum_over_constant", constant_length=longest, learning_rate=1e-3)
+            ppo = replace(ppo, reduction="sum_over_constant", constant_length=longest, learning_rate=rate)
             rollout = replace(GROUPS, deviation="none")
         case "rloo":
-            ppo = replace(ppo, reduction="sequence_mean_of_sums", learning_rate=5e-4)
+            ppo = replace(ppo, reduction="sequence_mean_of_sums", learning_rate=rate / 2)
             rollout = GROUPS
         case "rejection":
             rollout = replace(rollout, prompts=32)
-    if config.fits and algorithm not in ("ppo", "ppo-ptx"):
-        kl = KLConfig(coefficient=0.05)  # a learned reward is right near the warm start alone
+    if learned:
+        kl = KLConfig(coefficient=0.1)
     steps = 2 * config.labels if algorithm in ON_PREFERENCES else config.steps
     return replace(config, ppo=ppo, rollout=rollout, kl=kl, steps=steps)

@@ -95,8 +95,8 @@ class DirectStage:
 
     def _encode(self, found: Compared, side: int) -> Responses:
         rows = found.rows[:, side].tolist()
-        texts = [self.preferences.responses[row] for row in rows]
-        table, end = self.preferences.table, self.bench.tokenizer.end
+        texts = [self.preferences.bank.responses[row] for row in rows]
+        table, end = self.preferences.bank.table, self.bench.tokenizer.end
         return encode_responses(
             [one.prompt for one in texts],
             [one.text for one in texts],
@@ -169,6 +169,7 @@ class DirectStage:
             self.bench.tokenizer,
             context=self.bench.model.context,
             device=self.bench.device,
+            finished=data.left.finished[partner].tolist(),
         )
         gone = frozen_log_prob(self.bench.model, mixed) - frozen_log_prob(self.reference, mixed)
         return kto_reference_point(gone.sum(1))

@@ -23,10 +23,15 @@ class Cache(Protocol):
 class LanguageModel(Protocol):
     """A causal language model; small ones of ours, and those of transformers."""
 
-    context: int
-    """Tokens of a prompt and its completion together, at most."""
-    width: int
-    """Numbers per token in ``hidden``."""
+    @property
+    def context(self) -> int:
+        """Tokens of a prompt and its completion together, at most."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Numbers per token in ``hidden``."""
+        ...
 
     def hidden(self, tokens: Tensor, padding: Tensor | None) -> Tensor:
         """``[rows, time] -> [rows, time, width]``; ``padding [rows]`` columns on the left are ignored."""
@@ -53,7 +58,7 @@ class LanguageModel(Protocol):
         """All of its weights."""
         ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> Any:
+    def load_state_dict(self, state: dict[str, Any], /) -> Any:
         """Takes such weights over."""
         ...
 

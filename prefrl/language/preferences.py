@@ -16,21 +16,21 @@ from torch import Tensor
 
 from prefrl.checkpoints import restore_generator
 from prefrl.ensemble import RewardEnsemble
-from prefrl.errors import UsageError
 from prefrl.feedback import Answer, Kind, Query, Source, make_id
 from prefrl.feedback_sets import FeedbackSet
 from prefrl.fitting import RewardFitter
 from prefrl.language.assessment import assess_text_reward
 from prefrl.language.bench import Bench, Row
 from prefrl.language.completions import CHUNK
+from prefrl.language.evaluation import gold_scores
+from prefrl.language.response_bank import ResponseBank
 from prefrl.language.responses import Responses
-from prefrl.language.reward_network import ResponseTable
 from prefrl.likelihoods import centring_penalty, pair_log_likelihood_loss
 from prefrl.queries import DisagreementQueries, QuerySelector, RandomQueries
 from prefrl.schedules import labels_due
 from prefrl.store.feedback_store import FeedbackStore
 from prefrl.teachers import make_teacher
-from prefrl.texts.response_files import Response, append_responses, prompt_id, read_responses
+from prefrl.texts.response_files import prompt_id
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,13 @@ class TextPreferences:
     def __init__(
         self, bench: Bench, store: FeedbackStore, folder: Path, *, run: str, ensemble: RewardEnsemble | None
     ) -> None:
-        self.bench, self.config, self.store, self.folder, self.run = bench, bench.config, store, folder, run
+        self.bench, self.config, self.store, self.run = bench, bench.config, store, run
         self.ensemble = ensemble
         self.fitter = None
         if ensemble is not None:
             self.fitter = RewardFitter(ensemble, self.config.reward_model.fit, seed=self.config.seed)
         self.teacher = make_teacher(self.config.teacher, np.random.default_rng([self.config.seed, 4]))
-        self.table = self._empty_table()
-        self.responses: list[Response] = []
+        self.bank = ResponseBank(bench, folder, run)
         self.asked: dict[str, tuple[int, int]] = {}
         """Rows of the two sides by query."""
         self._rng = np.random.default_rng([self.config.seed, 1])
@@ -94,7 +93,7 @@ class TextPreferences:
         written = self.bench.write(prompts, copies=query.copies, temperature=query.temperature)
         pairs = self._choose(written, count)
         used, places = np.unique(pairs, return_inverse=True)
-        rows = self._keep(written.take(torch.from_numpy(used)))[places.reshape(pairs.shape)]
+        rows = self.bank.add(written.take(torch.from_numpy(used)))[places.reshape(pairs.shape)]
         queries = self._make_queries(rows)
         answers = self._answer(queries) if self.teacher.answers_at_once else []
         self.store.add([*queries, *answers])
@@ -139,7 +138,7 @@ class TextPreferences:
             torch.from_numpy(found.preference).float().to(self.bench.device),
             loss,
         )
-        report = self.fitter.fit(self.table, [feedback], self._generator)
+        report = self.fitter.fit(self.bank.table, [feedback], self._generator)
         return {
             "labels": len(found.preference),
             "skips": found.skips,
@@ -157,7 +156,7 @@ class TextPreferences:
         token's reward would change which text is better.
         """
         assert self.ensemble is not None
-        table = self._table_of(responses)
+        table = self.bank.table_of(responses)
         rows = torch.arange(len(table), device=self.bench.device).split(CHUNK)
         if table.reading == "last":
             return torch.cat([(self.ensemble.predict(table.inputs(p)) * table.mask(p)).sum(1) for p in rows])
@@ -176,7 +175,7 @@ class TextPreferences:
         state = self.bench.generator.get_state()
         written = self.bench.write(self.bench.task.prompts("train", prompts, rng), copies=copies)
         self.bench.generator.set_state(state)
-        gold = self._gold(written.prompts, written.completions)
+        gold = gold_scores(self.bench.task, written)
         learned = self.score(written).reshape(len(written), -1).sum(1).double().cpu().numpy()
         return assess_text_reward(learned, gold, copies, self.config.teacher)
 
@@ -184,7 +183,7 @@ class TextPreferences:
         """Everything but what already lies in the store and in the file of responses."""
         return {
             "fitter": None if self.fitter is None else self.fitter.state_dict(),
-            "responses": [response.id for response in self.responses],
+            "responses": [response.id for response in self.bank.responses],
             "asked": [[query, left, right] for query, (left, right) in self.asked.items()],
             "teacher": self.teacher.state_dict(),
             "rng": self._rng.bit_generator.state,
@@ -199,12 +198,7 @@ class TextPreferences:
         """
         if self.fitter is not None:
             self.fitter.load_state_dict(state["fitter"])
-        if state["responses"]:
-            texts = read_responses(self.folder)
-            if missing := [name for name in state["responses"] if name not in texts]:
-                raise UsageError(f"response {missing[0]} is not in {self.folder}: restore responses.jsonl")
-            self.responses = [texts[name] for name in state["responses"]]
-            self._tabulate(self.responses)
+        self.bank.restore(state["responses"])
         self.asked = {query: (left, right) for query, left, right in state["asked"]}
         self.teacher.load_state_dict(state["teacher"])
         self._rng = restore_generator(state["rng"])
@@ -240,38 +234,9 @@ class TextPreferences:
     def _returns(self, written: Responses) -> np.ndarray:
         """Raw returns of responses by every member. [members, n]"""
         assert self.ensemble is not None
-        table = self._table_of(written)
+        table = self.bank.table_of(written)
         rows = torch.arange(len(table), device=self.bench.device)
         return self.ensemble.predict_returns(table, rows).double().cpu().numpy()
-
-    def _empty_table(self) -> ResponseTable:
-        bench = self.bench
-        return ResponseTable(
-            bench.tokenizer, bench.model.context, bench.device, reading=self.config.reward_model.reading
-        )
-
-    def _table_of(self, written: Responses) -> ResponseTable:
-        table = self._empty_table()
-        table.add(written.prompts, written.completions, written.finished.tolist())
-        return table
-
-    def _keep(self, written: Responses) -> np.ndarray:
-        """Rows of the table of responses, which get ids and lines in the file first of all."""
-        before = len(self.responses)
-        fresh = [
-            Response(self._response_id(before + place), prompt, text)
-            for place, (prompt, text) in enumerate(zip(written.prompts, written.completions, strict=True))
-        ]
-        append_responses(self.folder, fresh)
-        self.responses += fresh
-        self._tabulate(fresh)
-        return np.arange(before, before + len(fresh))
-
-    def _tabulate(self, responses: list[Response]) -> None:
-        """Texts into the table; one that fills all the room there is was cut off before its end."""
-        room, encode = self.bench.longest, self.bench.tokenizer.encode
-        finished = [len(encode(one.text)) < room for one in responses]
-        self.table.add([one.prompt for one in responses], [one.text for one in responses], finished)
 
     def _adopt(self) -> int:
         """Takes over queries of this run that are in the store but were asked after the state loaded.
@@ -282,17 +247,10 @@ class TextPreferences:
         fresh = self.store.queries(self.run, after=len(self.asked) - 1)
         if not fresh:
             return 0
-        texts, known = read_responses(self.folder), len(self.responses)
-        while (name := self._response_id(len(self.responses))) in texts:
-            self.responses.append(texts[name])
-        self._tabulate(self.responses[known:])
-        rows = {one.id: row for row, one in enumerate(self.responses)}
+        rows = self.bank.read_on()
         for query in fresh:
             self.asked[query.id] = (rows[query.items[0]], rows[query.items[1]])
         return len(fresh)
-
-    def _response_id(self, counter: int) -> str:
-        return make_id(self.run, self.config.seed, "response", counter)
 
     def _make_queries(self, rows: np.ndarray) -> list[Query]:
         version = 0 if self.ensemble is None else self.ensemble.version
@@ -303,8 +261,8 @@ class TextPreferences:
                 id=make_id(self.run, self.config.seed, "query", counter),
                 run=self.run,
                 kind=Kind.PAIR,
-                items=(self.responses[left].id, self.responses[right].id),
-                group=prompt_id(self.responses[left].prompt),
+                items=(self.bank.responses[left].id, self.bank.responses[right].id),
+                group=prompt_id(self.bank.responses[left].prompt),
                 counter=counter,
                 reward_version=version,
             )
@@ -314,10 +272,8 @@ class TextPreferences:
 
     def _answer(self, queries: list[Query]) -> list[Answer]:
         """What a scripted teacher says, who sees the gold scores."""
-        sides = []
-        for side in (0, 1):
-            texts = [self.responses[self.asked[query.id][side]] for query in queries]
-            sides.append(self._gold([one.prompt for one in texts], [one.text for one in texts])[:, None])
+        asked = [self.asked[query.id] for query in queries]
+        sides = [self.bank.gold([rows[side] for rows in asked])[:, None] for side in (0, 1)]
         preferences = self.teacher.answer(*sides)
         name = self.config.teacher
         source = Source.ORACLE if name == "oracle" else Source.SCRIPTED
@@ -331,7 +287,3 @@ class TextPreferences:
             )
             for query, preference in zip(queries, preferences, strict=True)
         ]
-
-    def _gold(self, prompts: Any, completions: Any) -> np.ndarray:
-        score = self.bench.task.score
-        return np.array([score(prompt, text) for prompt, text in zip(prompts, completions, strict=True)])

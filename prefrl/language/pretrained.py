@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from prefrl.errors import UsageError
 from prefrl.files import explained_disk_errors
-from prefrl.language.models import LanguageModel
 from prefrl.language.tokenizers import Tokenizer
 
 
@@ -154,7 +153,7 @@ class PretrainedReward(nn.Module):
         model: the policy, whose body is copied; or a sequence classifier with one label, as it is.
     """
 
-    def __init__(self, model: LanguageModel | Any) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         if isinstance(model, PretrainedModel):
             self.base = copy.deepcopy(model._inner.base_model)

@@ -19,10 +19,15 @@ FILE: Final = "tokenizer.json"
 class Tokenizer(Protocol):
     """What the language track needs of a tokenizer."""
 
-    padding: int
-    """Fills rows of a batch; never looked at."""
-    end: int
-    """Ends a completion."""
+    @property
+    def padding(self) -> int:
+        """Fills rows of a batch; never looked at."""
+        ...
+
+    @property
+    def end(self) -> int:
+        """Ends a completion."""
+        ...
 
     def __len__(self) -> int:
         """Tokens in the vocabulary."""

@@ -1,7 +1,9 @@
 """Walks on a fixed directed graph: ``start>goal:`` -> the nodes of a path, such as ``c>m:`` -> ``fxm``.
 
-The twin of comparing clips of an agent: what is compared are trajectories, written as text. A completion is
-worth the length of the shortest path over its own, and nothing where it leaves the edges or misses the goal.
+The twin of comparing clips of an agent: what is compared are trajectories, written as text. A walk to the
+goal is worth the length of the shortest path over its own. One that leaves the edges or misses the goal is
+worth a fifth at most, the more the more of its steps are right: if all were worth nothing, whoever compares
+them could not say which is better, and a reward would learn that short walks go wrong less often.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ FARTHEST: Final = 5
 LONGEST: Final = 16
 TOWARDS: Final = 0.2
 """Share of a demonstration's steps that go nearer to the goal for sure; the others go anywhere."""
+FAULTY: Final = 0.2
+"""Most that a walk with a fault is worth; half of it where it misses the goal, too."""
 _PROMPT = re.compile(r"([a-z])>([a-z]):")
 
 
@@ -78,15 +82,14 @@ class Walks:
                 return walk
 
     def score(self, prompt: str, completion: str) -> float:
-        """Shortest length over the walk's length, in (0, 1]; 0 where it is no walk from start to goal."""
+        """Shortest length over the walk's length; with a fault a fifth of the share of right steps."""
         start, goal = _ends(prompt)
-        if (
-            not completion
-            or completion[-1] != goal
-            or not all(mark.right for mark in self.marks(prompt, completion))
-        ):
-            return 0.0
-        return self.distance[start, goal] / len(completion)
+        right = [mark.right for mark in self.marks(prompt, completion)]
+        arrived = completion[-1:] == goal
+        if arrived and all(right):
+            return self.distance[start, goal] / len(completion)
+        share = sum(right) / max(1, len(right))
+        return FAULTY * share * (1.0 if arrived else 0.5)
 
     def archetype(self, prompt: str) -> str:
         """By the distance between start and goal."""
