@@ -43,7 +43,7 @@ def start_page() -> None:
         st.error(refusal.reason)
         return
     request = _form(found)
-    if st.button("Start", type="primary", icon=":material/play_arrow:"):
+    if st.button("Start", icon=":material/play_arrow:"):
         try:
             name = run_control().start(request, found)
         except Refusal as refusal:

@@ -39,11 +39,11 @@ def share_chart(effects: Sequence[Effect]) -> Spec:
         "description": "Share of pairs won by the larger value of each feature, with intervals",
         "layer": [
             {
-                "mark": {"type": "rule", "strokeDash": [4, 4], "color": "gray"},
+                "mark": {"type": "rule", "aria": False, "strokeDash": [4, 4], "color": "gray"},
                 "encoding": {"x": {"datum": 0.5, "type": "quantitative"}},
             },
             {
-                "mark": {"type": "rule", "strokeWidth": 3, "color": COLOUR},
+                "mark": {"type": "rule", "aria": False, "strokeWidth": 3, "color": COLOUR},
                 "encoding": {"y": place, **sides, "tooltip": told},
             },
             {
