@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import streamlit as st
 from fake_runs import make_run
 from streamlit.testing.v1 import AppTest
 
 from prefrl.calibration import calibration
+from prefrl.clip_files import ClipNote, save_note
 from prefrl.diagnostics import (
     FOLDER,
     ComparedPair,
@@ -21,6 +23,7 @@ from prefrl.diagnostics import (
 )
 from prefrl.saliency_files import SaliencyNote, save_saliency
 from ui import here
+from ui.compared_clips import DRAWING_SECONDS
 from ui.diagnostic_charts import agreement_rows, alarm_rows, calibration_rows
 
 
@@ -137,6 +140,30 @@ def test_who_labels_sees_no_true_return_until_they_ask(runs: Path) -> None:
     assert "rank correlation" not in words(app)
     app.toggle[0].set_value(True).run()
     assert "rank correlation 0.70" in words(app)
+
+
+def test_clips_and_what_was_looked_at_come_to_the_page_by_themselves(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float | None] = []
+    fragment = st.fragment
+
+    def watched(function: Any = None, *, run_every: float | None = None) -> Any:
+        looks.append(run_every)
+        return fragment(function, run_every=run_every)
+
+    monkeypatch.setattr(st, "fragment", watched)
+    make_run(runs / "run")
+    save_session(runs / "run", session(1))
+    assert "it is being drawn" in words(shown())
+    for item in ("left", "right"):
+        save_note(runs / "run", ClipNote(item, problem="its states are gone", final=True))
+    assert "its states are gone" in words(shown())
+    assert looks == [DRAWING_SECONDS] * 2
+    for item in ("left", "right"):
+        save_saliency(runs / "run", SaliencyNote(item, 1, names=("observation 0",), importance=(0.25,)))
+    shown()
+    assert looks == [DRAWING_SECONDS] * 2  # nothing more is to come
 
 
 def test_what_matters_to_a_reward_on_numbers_is_listed(runs: Path) -> None:

@@ -194,16 +194,6 @@ def test_a_resumed_learner_counts_on_and_asks_no_second_practice(store: Feedback
     assert [query.counter for query in after] == list(range(len(after)))
 
 
-def test_an_older_checkpoint_counts_its_queries(store: FeedbackStore) -> None:
-    learner = make_human_learner(store)
-    learner.ask(5, 0)
-    saved = learner.state_dict()
-    del saved["counter"]
-    other = make_human_learner(store)
-    other.load_state_dict(saved)
-    assert other.counter == 5
-
-
 def test_a_scripted_teacher_is_not_checked(tmp_path: Path) -> None:
     run_tiny(tmp_path / "run", tiny(query={"practice_pairs": 3}))
     with FeedbackStore(tmp_path / "run" / "feedback.sqlite") as store:

@@ -34,24 +34,28 @@ def compared_clips(run: RunView, session: SessionReport) -> None:
     ]
     place = st.selectbox("Pair", range(len(labels)), format_func=labels.__getitem__)
     pair = session.pairs[place]
-    items = [pair.left.item, pair.right.item]
-    waits = any(read_note(run.path, item) is None for item in items)
-    st.fragment(_pair, run_every=DRAWING_SECONDS if waits else None)(run, session, place, waits)
-    _importance(run.path, items)
-
-
-def _pair(run: RunView, session: SessionReport, place: int, waits: bool) -> None:
-    """One pair; looked at again by itself while its clips are being drawn."""
-    pair = session.pairs[place]
     sides = [_side(run.path, segment.item, segment.rewards) for segment in (pair.left, pair.right)]
-    if waits and all(side["drawn"] for side in sides):
-        st.rerun()
     for name, side in zip(("left", "right"), sides, strict=True):
         if side["problem"]:
             st.caption(f"The {name} clip: {side['problem']}")
+    items = [pair.left.item, pair.right.item]
+    if not all(seen := _seen(run.path, items)):
+        st.fragment(_wait, run_every=DRAWING_SECONDS)(run.path, items, seen)
     shown = [{name: side[name] for name in ("note", "overlay", "rewards")} for side in sides]
     key = f"reward {run.name} {session.session} {place}"
     reward_player()(key=key, data={"run": run.name, "sides": shown})
+    _importance(run.path, items)
+
+
+def _wait(run: Path, items: list[str], seen: list[bool]) -> None:
+    """Shows the page anew once there is more to see; looking by itself does not disturb the player."""
+    if _seen(run, items) != seen:
+        st.rerun()
+
+
+def _seen(run: Path, items: list[str]) -> list[bool]:
+    """Whether each clip has been drawn, and looked into."""
+    return [read(run, item) is not None for read in (read_note, read_saliency) for item in items]
 
 
 def _side(run: Path, item: str, rewards: tuple[float, ...]) -> dict[str, Any]:
@@ -62,7 +66,6 @@ def _side(run: Path, item: str, rewards: tuple[float, ...]) -> dict[str, Any]:
         "note": None if note is None or note.sheet is None else asdict(note) | {"item": ""},
         "overlay": None if overlay is None else asdict(overlay),
         "rewards": list(rewards),
-        "drawn": note is not None,
         "problem": problem,
     }
 

@@ -153,9 +153,9 @@ class QueryMaker:
         if state["ids"]:
             self.bank.add(list(state["ids"]), load_segments(self.folder, list(state["ids"])))
         self.asked = [Asked(str(name), tuple(map(int, rows))) for name, *rows in state["asked"]]
-        self.counter = state.get("counter", len(self.asked))  # checkpoints before there were checks
-        audits, self.suspects = state.get("audits", [(), 0])  # nor these in earlier ones
-        self.audits, self._alone = set(audits), set(state.get("alone", ()))
+        self.counter = state["counter"]
+        audits, self.suspects = state["audits"]
+        self.audits, self._alone = set(audits), set(state["alone"])
 
     def _candidates(self, pool: SegmentPool, count: int) -> Integers:
         match self.kind:

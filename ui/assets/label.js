@@ -176,7 +176,9 @@ class LabelPage {
   clicked(event) {
     this.active = Date.now();
     const button = event.composedPath().find((node) => node.dataset?.action);
-    if (button) this.act(button.dataset.action, event);
+    if (!button) return;
+    if (event.detail) button.blur(); // after a click by mouse, Enter and Space are the page's again
+    this.act(button.dataset.action, event);
   }
 
   // The form may take an action, except for an answer that is pressed too early; what it leaves is a tool's.
