@@ -1,4 +1,4 @@
-"""The one error that is shown to a user without a traceback."""
+"""The error that is shown to a user without a traceback, and the end of a run that was asked to stop."""
 
 
 class UsageError(Exception):
@@ -6,3 +6,7 @@ class UsageError(Exception):
 
     Not a ValueError: parsers of options catch those and print pages around them.
     """
+
+
+class Interrupted(Exception):
+    """The run was asked to stop and has saved itself; the message says how to go on."""

@@ -64,44 +64,19 @@ def exact_kl(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:
     return torch.where(possible, inside.exp() * difference, zero).sum(-1)
 
 
-def penalised_rewards(
-    scores: Tensor,
-    log_prob: Tensor,
-    reference_log_prob: Tensor,
-    last: Tensor,
-    *,
-    coefficient: float,
-    mask: Tensor | None = None,
+def kl_penalty(
+    log_prob: Tensor, reference_log_prob: Tensor, *, coefficient: float, mask: Tensor | None = None
 ) -> Tensor:
-    """Rewards per token: the KL penalty at each, and the sequence's score at its last one.
+    """What leaving the reference costs at each token: ``−β (log π(a_t) − log π_ref(a_t))``, a reward.
 
-    ``r_t = −β (log π(a_t) − log π_ref(a_t)) + score · 1[t = last]``.
-    Ziegler et al. 2019, eq. 2; Stiennon et al. 2020; Ouyang et al. 2022, eq. 2.
+    Ziegler et al. 2019, eq. 2; Stiennon et al. 2020; Ouyang et al. 2022, eq. 2: the score of the whole comes
+    on top at the last token. Its sum over a sequence is the penalty of the whole.
 
     Args:
-        scores: ``[sequences]``.
-        log_prob: ``[sequences, time]``, of the policy that sampled; no gradient is kept.
-        reference_log_prob: ``[sequences, time]``.
-        last: ``[sequences]``, the position of each sequence's last token.
+        log_prob: ``[...]``, of the policy that sampled; no gradient is kept.
+        reference_log_prob: the same shape.
         coefficient: β per nat.
-        mask: ``[sequences, time]``; elsewhere the reward is 0 (padding, what a tool wrote).
-
-    Raises:
-        ValueError: shapes that do not fit, or a last token outside the sequence.
+        mask: the same shape; elsewhere the penalty is 0, whatever stands there (padding, what a tool wrote).
     """
-    sequences, time = log_prob.shape
-    if (
-        reference_log_prob.shape != log_prob.shape
-        or scores.shape != (sequences,)
-        or last.shape != (sequences,)
-    ):
-        raise ValueError(
-            f"log_prob {tuple(log_prob.shape)}, reference {tuple(reference_log_prob.shape)},"
-            f" scores {tuple(scores.shape)} and last {tuple(last.shape)} do not fit"
-        )
-    if bool(((last < 0) | (last >= time)).any()):
-        raise ValueError(f"last tokens must lie in 0 .. {time - 1}, not {last.tolist()}")
-    rewards = -coefficient * (log_prob - reference_log_prob).detach()
-    if mask is not None:
-        rewards = torch.where(mask.bool(), rewards, torch.zeros_like(rewards))
-    return rewards.scatter_add(1, last.unsqueeze(1), scores.to(rewards.dtype).unsqueeze(1))
+    penalty = -coefficient * (log_prob - reference_log_prob).detach()
+    return penalty if mask is None else torch.where(mask.bool(), penalty, torch.zeros_like(penalty))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from prefrl.errors import UsageError
-from prefrl.kl import exact_kl, kl_estimates, kl_loss, penalised_rewards
+from prefrl.kl import exact_kl, kl_estimates, kl_loss, kl_penalty
 from prefrl.kl_controllers import AdaptiveKL, FixedKL, KLConfig, adapted_coefficient, make_kl_controller
 from prefrl.ppo_config import KLEstimator
 
@@ -106,55 +106,26 @@ def test_exact_divergences_along_samples_average_to_that_of_whole_sequences(seed
     torch.testing.assert_close(along, whole)
 
 
-def test_rewards_per_token_equal_numbers_computed_by_hand() -> None:
-    log_prob, reference = (
-        double([[-1.0, -2.0, -9.0], [-1.0, -1.0, -1.0]]),
-        double([[-2.0, -1.0, 5.0], [-1.0] * 3]),
-    )
-    rewards = penalised_rewards(
-        double([10.0, 20.0]),
-        log_prob,
-        reference,
-        torch.tensor([1, 2]),
-        coefficient=0.5,
-        mask=torch.tensor([[1, 1, 0], [1, 1, 1]]),
-    )
-    torch.testing.assert_close(rewards, double([[-0.5, 10.5, 0.0], [0.0, 0.0, 20.0]]))
+def test_the_penalty_per_token_equals_numbers_computed_by_hand() -> None:
+    log_prob = double([[-1.0, -2.0, -9.0], [-1.0, -1.0, math.nan]])
+    reference = double([[-2.0, -1.0, 5.0], [-1.0, -1.0, -1.0]])
+    mask = torch.tensor([[1, 1, 0], [1, 1, 0]])
+    penalty = kl_penalty(log_prob, reference, coefficient=0.5, mask=mask)
+    torch.testing.assert_close(penalty, double([[-0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]))
 
 
 @given(seed=seeds, coefficient=st.floats(0, 2))
-def test_the_rewards_of_a_sequence_add_up_to_its_score_less_its_penalty(
+def test_on_samples_of_the_policy_the_penalty_is_the_divergence_in_the_mean(
     seed: int, coefficient: float
 ) -> None:
-    log_prob, reference, scores = (
-        some_logits(seed, 3, 4),
-        some_logits(seed + 1, 3, 4),
-        some_logits(seed + 2, 3),
-    )
-    rewards = penalised_rewards(scores, log_prob, reference, torch.tensor([3, 0, 2]), coefficient=coefficient)
-    torch.testing.assert_close(rewards.sum(1), scores - coefficient * (log_prob - reference).sum(1))
+    log_p, log_q = (torch.log_softmax(some_logits(seed + i, 5), 0) for i in (0, 1))
+    mean = (log_p.exp() * kl_penalty(log_p, log_q, coefficient=coefficient)).sum()
+    torch.testing.assert_close(mean, -coefficient * exact_kl(log_p, log_q))
 
 
-def test_no_gradient_flows_through_rewards() -> None:
+def test_no_gradient_flows_through_a_penalty() -> None:
     log_prob = torch.zeros(1, 2, requires_grad=True)
-    rewards = penalised_rewards(torch.ones(1), log_prob, torch.ones(1, 2), torch.tensor([1]), coefficient=1.0)
-    assert not rewards.requires_grad
-
-
-@pytest.mark.parametrize(
-    ("scores", "last", "complaint"), [((3,), (2,), "do not fit"), ((2,), (2,), r"0 \.\. 3, not \[0, 4\]")]
-)
-def test_scores_and_ends_that_do_not_fit_are_refused(
-    scores: tuple[int], last: tuple[int], complaint: str
-) -> None:
-    with pytest.raises(ValueError, match=complaint):
-        penalised_rewards(
-            torch.zeros(scores),
-            torch.zeros(2, 4),
-            torch.zeros(2, 4),
-            torch.tensor([0, 4])[: last[0]],
-            coefficient=1.0,
-        )
+    assert not kl_penalty(log_prob, torch.ones(1, 2), coefficient=1.0).requires_grad
 
 
 def test_the_controller_equals_its_equation_computed_by_hand() -> None:

@@ -1,163 +1,103 @@
-"""Both tracks stand on one core: neither grows a copy of it, and each uses what it is made of."""
+"""There is one core: neither track defines again what the core or the other track has."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TRACKS = ("control", "language")
-SHARED = (
-    "prefrl.checkpoints",
-    "prefrl.ensemble",
-    "prefrl.feedback",
-    "prefrl.fitting",
-    "prefrl.likelihoods",
-    "prefrl.member_layers",
-    "prefrl.policy_gradient",
-    "prefrl.ppo",
-    "prefrl.queries",
-    "prefrl.runs.clock",
-    "prefrl.runs.log",
-    "prefrl.runs.status",
-    "prefrl.runs.stop_signals",
-    "prefrl.schedules",
-    "prefrl.store.feedback_store",
-    "prefrl.teachers",
+FEW_STATEMENTS = 4
+"""Functions of no more statements may look alike by chance."""
+
+
+class Definition(NamedTuple):
+    """A function or class at the top of a module, or a method."""
+
+    name: str
+    room: str
+    """``core``, or the track."""
+    where: str
+    body: str
+    """Its statements without docstring and annotations, as text."""
+    statements: int
+
+
+def definitions(root: Path) -> list[Definition]:
+    """Everything that ``prefrl`` below this folder defines."""
+    return [one for file in sorted((root / "prefrl").rglob("*.py")) for one in defined_in(file, root)]
+
+
+def defined_in(file: Path, root: Path) -> Iterator[Definition]:
+    parts = file.relative_to(root / "prefrl").parts
+    room = parts[0] if parts[0] in TRACKS else "core"
+    for node in ast.parse(file.read_text(encoding="utf-8"), str(file)).body:
+        if isinstance(node, ast.ClassDef):
+            yield Definition(node.name, room, f"{room}: {node.name}", "", 0)
+            methods = (method for method in node.body if isinstance(method, ast.FunctionDef))
+            yield from (
+                function(method, room, f"{room}: {node.name}.{method.name}", "") for method in methods
+            )
+        elif isinstance(node, ast.FunctionDef):
+            yield function(node, room, f"{room}: {node.name}", node.name)
+
+
+def function(node: ast.FunctionDef, room: str, where: str, name: str) -> Definition:
+    documented = ast.get_docstring(node) is not None
+    body = node.body[1:] if documented else node.body
+    statements = sum(isinstance(part, ast.stmt) for one in body for part in ast.walk(one))
+    return Definition(name, room, where, "\n".join(ast.unparse(one) for one in body), statements)
+
+
+def copies(found: list[Definition]) -> list[str]:
+    """Public names that two rooms define, and functions whose bodies two rooms share."""
+    names: dict[str, dict[str, str]] = {}
+    bodies: dict[str, dict[str, str]] = {}
+    for one in found:
+        if one.name and not one.name.startswith("_"):
+            names.setdefault(one.name, {})[one.room] = one.where
+        if one.statements > FEW_STATEMENTS:
+            bodies.setdefault(one.body, {})[one.room] = one.where
+    shared = [*names.values(), *bodies.values()]
+    return sorted({" and ".join(sorted(places.values())) for places in shared if len(places) > 1})
+
+
+def test_no_track_grows_its_own_copy_of_the_core_or_of_the_other_track() -> None:
+    assert copies(definitions(ROOT)) == []
+
+
+BODY = "def {name}(a, b):\n    c = a + b\n    if c:\n        c = -c\n    d = c * a\n    return c + d\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (
+            {"control/a.py": "def pair_loss(): ...", "losses.py": "def pair_loss(): ..."},
+            ["control: pair_loss and core: pair_loss"],
+        ),
+        (
+            {"control/a.py": "class Store: ...", "language/b.py": "class Store: ..."},
+            ["control: Store and language: Store"],
+        ),
+        (
+            {
+                "language/a.py": BODY.format(name="_other"),
+                "deep/core.py": '"""Text."""\n' + BODY.format(name="one"),
+            },
+            ["core: one and language: _other"],
+        ),
+        ({"language/a.py": BODY.format(name="one"), "language/b.py": BODY.format(name="two")}, []),
+        ({"control/a.py": "def _own(): ...", "language/b.py": "def _own(): ..."}, []),
+    ],
 )
-"""What makes a track one of preferences: each uses all of it."""
-SMALLEST = 25
-"""Syntax nodes of a function below which two may be alike by chance."""
-
-Definition = ast.FunctionDef | ast.ClassDef
-
-
-def core_files(root: Path) -> list[Path]:
-    """The core's files: those of ``prefrl`` outside the tracks."""
-    package = root / "prefrl"
-    return [file for file in package.rglob("*.py") if file.relative_to(package).parts[0] not in TRACKS]
-
-
-def definitions(file: Path) -> Iterator[Definition]:
-    """Top-level functions and classes of a file."""
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            yield node
-
-
-def functions(file: Path) -> Iterator[ast.FunctionDef]:
-    """All functions of a file, methods included."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef):
-            yield node
-
-
-def shape(function: ast.FunctionDef) -> str | None:
-    """A function's syntax without its names, texts and annotations; None if it is too small to compare."""
-    body = [
-        node
-        for node in function.body
-        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
-    ]
-    names: dict[str, str] = {}
-    parts = []
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name):
-                parts.append(names.setdefault(node.id, f"n{len(names)}"))
-            elif isinstance(node, ast.Attribute):
-                parts.append("." + node.attr)
-            else:
-                parts.append(type(node).__name__)
-    return " ".join(parts) if len(parts) >= SMALLEST else None
-
-
-def find_copies(root: Path) -> list[str]:
-    """What a track defines that the core has already: by its name, or line by line under another one."""
-    core_names = {
-        node.name: file
-        for file in core_files(root)
-        for node in definitions(file)
-        if not node.name.startswith("_")
-    }
-    core_shapes = {
-        found: f"{file.relative_to(root)}:{function.name}"
-        for file in core_files(root)
-        for function in functions(file)
-        if (found := shape(function))
-    }
-    copies = []
-    for track in TRACKS:
-        for file in sorted((root / "prefrl" / track).rglob("*.py")):
-            where = file.relative_to(root)
-            copies += [
-                f"{where} defines {node.name}, which {core_names[node.name].relative_to(root)} has"
-                for node in definitions(file)
-                if node.name in core_names
-            ]
-            copies += [
-                f"{where}:{function.name} is {core_shapes[found]} over again"
-                for function in functions(file)
-                if (found := shape(function)) in core_shapes
-            ]
-    return copies
-
-
-def imports_of(track: str) -> set[str]:
-    """Modules of the core that a track imports."""
-    found = set()
-    for file in (ROOT / "prefrl" / track).rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                found.add(node.module)
-    return found
-
-
-def test_no_track_has_its_own_copy_of_anything_in_the_core() -> None:
-    assert find_copies(ROOT) == []
-
-
-@pytest.mark.parametrize("track", TRACKS)
-def test_every_track_uses_the_whole_core(track: str) -> None:
-    assert set(SHARED) - imports_of(track) == set()
-
-
-def write(root: Path, name: str, text: str) -> None:
-    file = root / "prefrl" / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
-
-
-LOSS = """
-def pair_loss(returns, preference, *, error_rate):
-    difference = returns[..., 0] - returns[..., 1]
-    left, right = log(difference, error_rate), log(-difference, error_rate)
-    return -(preference * left + (1.0 - preference) * right)
-"""
-
-
-def test_a_copy_by_name_is_found(tmp_path: Path) -> None:
-    write(tmp_path, "ensemble.py", "class RewardEnsemble:\n    pass\n")
-    write(tmp_path, "language/reward.py", "class RewardEnsemble:\n    other = 1\n")
-    assert find_copies(tmp_path) == [
-        "prefrl/language/reward.py defines RewardEnsemble, which prefrl/ensemble.py has"
-    ]
-
-
-def test_a_copy_under_other_names_is_found(tmp_path: Path) -> None:
-    write(tmp_path, "likelihoods.py", LOSS)
-    disguised = LOSS.replace("pair_loss", "text_loss").replace("returns", "scores").replace("left", "a")
-    write(tmp_path, "language/loss.py", '"""Mine."""\n' + disguised)
-    assert find_copies(tmp_path) == [
-        "prefrl/language/loss.py:text_loss is prefrl/likelihoods.py:pair_loss over again"
-    ]
-
-
-def test_another_equation_and_a_short_helper_are_no_copies(tmp_path: Path) -> None:
-    write(tmp_path, "likelihoods.py", LOSS + "\n\ndef _small(x):\n    return x + 1\n")
-    other = LOSS.replace("pair_loss", "mine").replace("1.0 - preference", "1.0 + preference")
-    write(tmp_path, "control/loss.py", other + "\n\ndef _tiny(y):\n    return y + 1\n")
-    assert find_copies(tmp_path) == []
+def test_what_two_rooms_have_is_found(tmp_path: Path, files: dict[str, str], found: list[str]) -> None:
+    for name, text in files.items():
+        file = tmp_path / "prefrl" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    assert copies(definitions(tmp_path)) == found

@@ -26,7 +26,7 @@ from prefrl.control.training_loop import TrainingLoop
 from prefrl.cpu import use_cpu
 from prefrl.devices import make_device
 from prefrl.diagnostics import drop_sessions_after, save_session
-from prefrl.errors import UsageError
+from prefrl.errors import Interrupted, UsageError
 from prefrl.runs.clock import RunClock
 from prefrl.runs.lock import sole_trainer
 from prefrl.runs.log import RunFolder
@@ -43,10 +43,6 @@ SEGMENTS = "segments"
 
 Watch = Callable[[Row], None]
 """Called with the bare step when a run begins and with every row of metrics; a progress bar, say."""
-
-
-class Interrupted(Exception):
-    """The run was asked to stop and has saved itself; the message says how to go on."""
 
 
 def train(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from prefrl.group_advantages import Deviation, GroupAdvantages, grpo_advantages, rloo_advantages
+from prefrl.kl import kl_penalty
 from prefrl.language.completions import completion_inputs
 from prefrl.language.responses import Responses
 from prefrl.language.rewards import spread_rewards
@@ -51,7 +52,9 @@ def value_batch(
     assert responses.log_prob is not None
     mask, rows = responses.mask, spread_rewards(rewards, responses)
     if reference_log_prob is not None:
-        rows = rows - kl_coefficient * (responses.log_prob - reference_log_prob) * mask
+        rows = rows + kl_penalty(
+            responses.log_prob, reference_log_prob, coefficient=kl_coefficient, mask=mask
+        )
     if whiten:
         rows = whiten_without_shift(rows, mask) * mask
     ends = torch.zeros_like(mask).scatter(1, responses.last.unsqueeze(1), 1.0)
@@ -109,7 +112,8 @@ def group_batch(
     mask = responses.mask
     total = rewards if rewards.dim() == 1 else (rewards * mask).sum(1)
     if reference_log_prob is not None and kl_coefficient:
-        total = total - kl_coefficient * ((responses.log_prob - reference_log_prob) * mask).sum(1)
+        penalty = kl_penalty(responses.log_prob, reference_log_prob, coefficient=kl_coefficient, mask=mask)
+        total = total + penalty.sum(1)
     found: GroupAdvantages
     if deviation is None:
         found = rloo_advantages(total, groups)

@@ -11,7 +11,7 @@ from typing import Any
 from prefrl.checkpoints import load_checkpoint, save_checkpoint
 from prefrl.config_io import config_from_dict, config_to_dict
 from prefrl.cpu import use_cpu
-from prefrl.errors import UsageError
+from prefrl.errors import Interrupted, UsageError
 from prefrl.language.bench import Row
 from prefrl.language.config import LanguageConfig
 from prefrl.language.evaluation import TextEvaluation
@@ -34,10 +34,6 @@ WARM_START = "warm_start"
 
 Watch = Callable[[Row], None]
 """Called with every row of metrics; a progress bar, say."""
-
-
-class Interrupted(Exception):
-    """The run was asked to stop and has saved itself; the message says how to go on."""
 
 
 def train_text(
