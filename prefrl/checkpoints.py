@@ -18,6 +18,8 @@ import torch
 from prefrl.errors import UsageError
 from prefrl.files import explained_disk_errors, sync_folder
 
+FORMAT_VERSION = 2
+"""Rises whenever what a run saves can no longer go on from what it saved before."""
 KEPT = 2
 ARRAY = "__numpy__"
 """The key that marks a dictionary as an array in disguise."""
@@ -36,7 +38,7 @@ def save_checkpoint(folder: str | Path, step: int, state: dict[str, Any]) -> Pat
     where the disk refuses, with earlier checkpoints intact, and `TypeError` for anything else in the state.
     """
     folder = Path(folder)
-    encoded = {"step": step, "state": _encode(state, "state")}
+    encoded = {"version": FORMAT_VERSION, "step": step, "state": _encode(state, "state")}
     with explained_disk_errors(f"write a checkpoint into {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         aside = folder / f".checkpoint.{os.getpid()}.aside"
@@ -64,7 +66,7 @@ def save_checkpoint(folder: str | Path, step: int, state: dict[str, Any]) -> Pat
 def load_checkpoint(folder: str | Path) -> tuple[int, dict[str, Any]]:
     """The step and state of the newest checkpoint that is whole; warns of each newer one that is not.
 
-    Raises `UsageError` where there is none.
+    Raises `UsageError` where there is none, or where another version of PrefRL has written it.
     """
     folder = Path(folder)
     broken: list[str] = []
@@ -152,6 +154,12 @@ def _read(path: Path) -> tuple[int, dict[str, Any]]:
             content = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever torch says of a file that is whole but not ours
             raise ValueError(_first_line(error)) from error
+    version = content.get("version", 1)
+    if version != FORMAT_VERSION:
+        raise UsageError(
+            f"checkpoint {path} has format {version}, this PrefRL reads {FORMAT_VERSION} only: resume with"
+            " the version that began the run, or start it again"
+        )
     return content["step"], _decode(content["state"])
 
 

@@ -132,9 +132,8 @@ class RewardFitter:
         self.ensemble.load_state_dict(state["ensemble"])
         self.ensemble.version = int(state["version"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if "scale" in state:  # not in checkpoints of earlier versions
-            self.scale.load_state_dict(state["scale"][0])
-            self.scale_optimizer.load_state_dict(state["scale"][1])
+        self.scale.load_state_dict(state["scale"][0])
+        self.scale_optimizer.load_state_dict(state["scale"][1])
         self.weight_decay = state["weight_decay"].to(self.weight_decay.device)
 
     def _bootstrap_counts(self, sets: Sequence[FeedbackSet]) -> list[Tensor]:

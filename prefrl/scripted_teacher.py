@@ -168,7 +168,7 @@ class ScriptedTeacher:
         """Continues from ``state_dict``."""
         self._rng.bit_generator.state = state["generator"]
         self._return_per_step = state["return_per_step"]
-        self._seen = [list(one) for one in state.get("seen", [])]  # not in checkpoints of earlier versions
+        self._seen = [list(one) for one in state["seen"]]
 
     def _standard(
         self, weighed: Floats, returns: Floats, candidates: ArrayLike | None, grades: int

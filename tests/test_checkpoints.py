@@ -235,6 +235,16 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
         save_checkpoint(tmp_path / "file", 0, {})
 
 
+def test_a_checkpoint_of_another_version_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prefrl.checkpoints.FORMAT_VERSION", 1)
+    save_checkpoint(tmp_path, 10, {"step": 10})
+    monkeypatch.undo()
+    with pytest.raises(UsageError, match=r"checkpoint .* has format 1, .* only: resume with the version"):
+        load_checkpoint(tmp_path)
+
+
 def test_files_replaced_while_they_are_read_do_not_fail_the_reader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

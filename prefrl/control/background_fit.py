@@ -121,8 +121,7 @@ class BackgroundFit:
         self._generator.set_state(state["generator"])
         self.ensemble.load_state_dict(copy.deepcopy(state["ensemble"]))
         self.ensemble.version = int(state["version"])
-        if "scale" in state:  # not in checkpoints of earlier versions
-            self.scale.load_state_dict(state["scale"])
+        self.scale.load_state_dict(state["scale"])
         ready = state["ready"]
         self._job, self._ready = None, None if ready is None else (FitReport(**ready[0]), float(ready[1]))
 

@@ -212,8 +212,7 @@ class PreferenceLearner:
         self.teacher.load_state_dict(state["teacher"])
         self._rng.bit_generator.state = state["rng"]
         self.pool.load_state_dict(state["pool"])
-        if "reports" in state:  # not in checkpoints of earlier versions
-            self.reports.load_state_dict(state["reports"])
+        self.reports.load_state_dict(state["reports"])
 
     def _judge(self, feedback: FeedbackSet, step: int) -> None:
         rise = None

@@ -39,7 +39,7 @@ class SegmentPool:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from ``state_dict``."""
-        self.first = state.get("first", 0)  # not in checkpoints of earlier versions
+        self.first = state["first"]
         bounds = np.cumsum([0, *state["sizes"]])
         whole = None if state["segments"] is None else Segments(**state["segments"])
         self._batches = [
