@@ -1,7 +1,9 @@
 """The experiment on the hacking alarm: how its runs are judged."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -90,7 +92,11 @@ def test_the_counts_and_the_table_tell_all_runs(tmp_path: Path) -> None:
     assert lines[2].startswith("probe-rigged,0,True,-10.0,0.0,-5.0,500,,")
 
 
-def test_several_workers_find_what_one_finds_and_leave_finished_runs_alone(tmp_path: Path) -> None:
+def test_several_workers_find_what_one_finds_and_leave_finished_runs_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Streamlit's AppTest leaves its script behind as the main module, and fresh processes would run it again.
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     query = replace(GAUGE.query, sessions=2, initial_steps_fraction=0.25)
     small = replace(
         GAUGE, num_envs=4, steps=800, labels=8, query=query, ppo=replace(GAUGE.ppo, minibatch_size=100)

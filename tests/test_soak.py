@@ -92,13 +92,14 @@ def test_the_latency_is_measured_beside_a_training_and_kept(browser: Any, tmp_pa
 @pytest.mark.browser
 def test_a_tour_has_a_picture_of_every_page(browser: Any, tmp_path: Path) -> None:
     make_small(tmp_path / "runs")
-    config = TourConfig(tmp_path / "runs", out=tmp_path / "tour", widths=(1024,), run="human")
+    config = TourConfig(tmp_path / "runs", out=tmp_path / "tour", widths=(1024,), live=None)
     assert run_tour(config, browser=lambda: nullcontext(browser)) == 0
     pictures = sorted((tmp_path / "tour").iterdir())
     names = {picture.name for picture in pictures}
     assert {"label-1024-light.webp", "label-1024-dark.webp", "runs-1024-light.webp"} <= names
     with Image.open(tmp_path / "tour" / "label-1024-light.webp") as light:
-        assert light.size == (1024, 900)
+        assert light.width == 1024
+        assert light.height >= 800
         bright = light.convert("L").resize((1, 1)).getpixel((0, 0))
     with Image.open(tmp_path / "tour" / "label-1024-dark.webp") as dark:
         assert dark.convert("L").resize((1, 1)).getpixel((0, 0)) < bright
