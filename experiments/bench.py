@@ -17,7 +17,7 @@ from experiments.bench_rows import Bench
 from experiments.options import parse_options
 from prefrl.errors import UsageError
 
-Name = Literal["stepping", "ppo", "fitting", "loop"]
+Name = Literal["stepping", "ppo", "fitting", "loop", "texts"]
 RESULTS = Path("experiments/results/bench.jsonl")
 LEAST = {
     "steps": 1,
@@ -27,6 +27,7 @@ LEAST = {
     "fitting_labels": 10,
     "mujoco_steps": 1,
     "game_steps": 1,
+    "text_steps": 1,
     "num_envs": 1,
     "threads": 0,
     "episodes": 1,
@@ -38,7 +39,7 @@ SLOWER = 0.9
 
 @dataclass(frozen=True)
 class BenchConfig:
-    """Measure steps per second against the simulators, Stable-Baselines3 and imitation."""
+    """Measure steps per second against the simulators, Stable-Baselines3, imitation and TRL."""
 
     only: tuple[Name, ...] = ()
     """Benchmarks to run; by default all of them."""
@@ -52,7 +53,8 @@ class BenchConfig:
     labels: int = 350
     """Comparisons in the whole loop."""
     peer: bool = True
-    """Run imitation beside the whole loop; it is installed into --folder at its first use."""
+    """Run imitation beside the whole loop and TRL beside texts; each is installed into --folder at its first
+    use."""
     peer_ppo: Literal["tutorial", "command-line"] = "tutorial"
     """imitation's PPO settings: those of its tutorial, or those that its command line starts from."""
     ppo_steps: int = 98_304
@@ -71,6 +73,8 @@ class BenchConfig:
     """Atari games to step."""
     game_steps: int = 200
     """Steps in each environment, for each contender and seed."""
+    text_steps: int = 30
+    """Optimizer steps of DPO (32 pairs each) and GRPO (64 completions each), for each contender and seed."""
     num_envs: int = 64
     """Environments for stepping."""
     threads: int = 0
@@ -84,7 +88,7 @@ class BenchConfig:
     record: bool = True
     """Append that line."""
     quick: bool = False
-    """See that everything runs, in less than a minute: tiny, without imitation, not recorded."""
+    """See that everything runs, in less than a minute: tiny, without imitation and TRL, not recorded."""
 
     def __post_init__(self) -> None:
         for name in ("seeds", "loop_seeds"):
@@ -110,6 +114,7 @@ QUICK = {
     "mujoco_tasks": ("half-cheetah",),
     "mujoco_steps": 20,
     "game_steps": 5,
+    "text_steps": 2,
     "episodes": 2,
     "record": False,
 }
@@ -211,11 +216,27 @@ def run_loop(config: BenchConfig, say: Callable[[str], None]) -> list[Bench]:
     ]
 
 
+def run_texts(config: BenchConfig, say: Callable[[str], None]) -> list[Bench]:
+    """DPO and GRPO against TRL's."""
+    from experiments.bench_texts import bench_texts
+
+    say("DPO and GRPO on texts")
+    return bench_texts(
+        steps=config.text_steps,
+        threads=config.threads,
+        seeds=config.seeds,
+        folder=config.folder,
+        peer=config.peer,
+        say=say,
+    )
+
+
 BENCHES: dict[Name, Callable[[BenchConfig, Callable[[str], None]], list[Bench]]] = {
     "stepping": run_stepping,
     "ppo": run_ppo,
     "fitting": run_fitting,
     "loop": run_loop,
+    "texts": run_texts,
 }
 
 
