@@ -95,5 +95,5 @@ def language_preset(task: str, algorithm: Algorithm) -> LanguageConfig:
             rollout = replace(rollout, prompts=32)
     if learned:
         kl = KLConfig(coefficient=0.1)
-    steps = 2 * config.labels if algorithm in ON_PREFERENCES else config.steps
+    steps = config.labels if algorithm in ON_PREFERENCES else config.steps  # one pass
     return replace(config, ppo=ppo, rollout=rollout, kl=kl, steps=steps)
