@@ -23,8 +23,8 @@ GRAPH_SEED: Final = 26
 FARTHEST: Final = 5
 """Steps between start and goal of the prompts that are trained on; farther goals are out of distribution."""
 LONGEST: Final = 16
-TOWARDS: Final = 0.2
-"""Share of a demonstration's steps that go nearer to the goal for sure; the others go anywhere."""
+WANDERING: Final = (5, 7)
+"""Steps that a demonstration takes anywhere, fewest and most, before it looks where the goal is."""
 FAULTY: Final = 0.2
 """Most that a walk with a fault is worth; half of it where it misses the goal, too."""
 _PROMPT = re.compile(r"([a-z])>([a-z]):")
@@ -68,18 +68,17 @@ class Walks:
         return [pool[place] for place in rng.integers(len(pool), size=count)]
 
     def demonstrate(self, prompt: str, rng: np.random.Generator) -> str:
-        """A walk that comes to the goal sooner or later, about twice as long as it need be."""
+        """A walk of somebody who sets off anywhere, looks at the map late, and then goes straight."""
         start, goal = _ends(prompt)
-        while True:
-            node, walk = start, ""
-            while node != goal and len(walk) < LONGEST:
-                targets = self.edges[node]
-                if rng.random() < TOWARDS:
-                    targets = min(targets, key=lambda target: self.distance[target, goal])
-                node = targets[rng.integers(len(targets))]
-                walk += node
-            if node == goal:
-                return walk
+        node, walk = start, ""
+        wandering = int(rng.integers(WANDERING[0], WANDERING[1] + 1))
+        while node != goal:
+            targets = self.edges[node]
+            if len(walk) >= wandering:
+                targets = min(targets, key=lambda target: self.distance[target, goal])
+            node = targets[rng.integers(len(targets))]
+            walk += node
+        return walk
 
     def score(self, prompt: str, completion: str) -> float:
         """Shortest length over the walk's length; with a fault a fifth of the share of right steps."""
