@@ -123,7 +123,12 @@ export class Dialogs {
     this.dialog.showModal();
     row.lastElementChild.focus();
     return new Promise((resolve) => {
-      this.dialog.addEventListener("close", () => resolve(this.dialog.returnValue), { once: true });
+      const closed = () => {
+        if (this.dialog.open) return; // the event of the dialog before this one comes late
+        this.dialog.removeEventListener("close", closed);
+        resolve(this.dialog.returnValue);
+      };
+      this.dialog.addEventListener("close", closed);
     });
   }
 }
