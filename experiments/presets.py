@@ -35,7 +35,8 @@ MUJOCO = TrainConfig(
     ppo=PPOConfig(discount=0.99, gae_lambda=0.95, minibatch_size=512, epochs=10, target_kl=0.02),
     # Small networks leave a core idle. On frames every core is busy anyway.
     reward_model=RewardConfig(background_fits=True),
-    query=QueryConfig(sessions=20),  # half as many fits as the default, for speed; experiments/LOG.md, 2026-11-27
+    # Half as many fits as the default, for speed: experiments/LOG.md, 2026-11-27.
+    query=QueryConfig(sessions=20),
 )
 
 ATARI = TrainConfig(
